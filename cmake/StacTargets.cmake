@@ -1,0 +1,32 @@
+# One folder = one library target (or one interface target and an adapter per third-party library).
+
+find_program(STAC_CCACHE ccache)
+if(STAC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${STAC_CCACHE})
+endif()
+
+add_library(stac_flags INTERFACE)
+target_include_directories(stac_flags INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(stac_flags INTERFACE -Wall -Wextra -Wshadow -Wno-missing-field-initializers)
+if(STAC_SANITIZE)
+  target_compile_options(stac_flags INTERFACE -fsanitize=${STAC_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(stac_flags INTERFACE -fsanitize=${STAC_SANITIZE})
+endif()
+
+# stac_library(NAME SOURCES a.cc ... DEPS stac_base ... PRIVATE_DEPS PkgConfig::x264 ...
+#              TESTS a_test.cc ... TEST_DEPS stac_synthetic ...)
+# DEPS are visible to users of the library; PRIVATE_DEPS (third-party libraries) are not.
+# TESTS become one binary NAME_test, run by ctest under the same name.
+function(stac_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS;TESTS;TEST_DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC stac_flags ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
+  if(BUILD_TESTING AND ARG_TESTS)
+    add_executable(${name}_test ${ARG_TESTS})
+    target_link_libraries(${name}_test PRIVATE ${name} ${ARG_TEST_DEPS} ${ARG_PRIVATE_DEPS}
+                                               GTest::gmock_main)
+    target_compile_definitions(${name}_test PRIVATE STAC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
+                         PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: no STAC_DATA")
+  endif()
+endfunction()

@@ -1,0 +1,75 @@
+#include <gmock/gmock.h>
+
+#include <filesystem>
+
+#include "stac/base/bytes.h"
+#include "stac/base/clock.h"
+#include "stac/base/file.h"
+#include "stac/base/grid.h"
+#include "stac/base/result.h"
+
+namespace stac {
+namespace {
+
+Result<int> Half(int value) {
+  if (value % 2 != 0) return Fail("{} is odd", value);
+  return value / 2;
+}
+
+Result<int> Quarter(int value) {
+  STAC_ASSIGN_OR_RETURN(const int half, Half(value));
+  return Half(half);
+}
+
+TEST(ResultTest, ErrorsTravelUpWithTheirMessage) {
+  EXPECT_EQ(*Quarter(12), 3);
+  EXPECT_EQ(Quarter(6).error().message, "3 is odd");
+}
+
+TEST(GridTest, RowMajorAndClampedAtTheBorder) {
+  Grid<int> grid(3, 2, {1, 2, 3, 4, 5, 6});
+  EXPECT_EQ(grid(2, 1), 6);
+  EXPECT_EQ(grid.Clamped(-5, 9), 4);
+  EXPECT_THAT(grid.Row(1), testing::ElementsAre(4, 5, 6));
+}
+
+TEST(BytesTest, NumbersRoundTripAndEndIsRespected) {
+  ByteWriter writer;
+  writer.U16(0x1234);
+  writer.U64(0x0102030405060708);
+  writer.Varint(300);
+  ByteReader reader(writer.bytes());
+  EXPECT_EQ(reader.U16(), 0x1234);
+  EXPECT_EQ(reader.U64(), 0x0102030405060708u);
+  EXPECT_EQ(reader.Varint(), 300u);
+  EXPECT_EQ(reader.U8(), std::nullopt);
+  EXPECT_FALSE(reader.Take(1).has_value());
+}
+
+TEST(BytesTest, EndlessVarintIsRefused) {
+  const Bytes endless(20, 0xFF);
+  EXPECT_EQ(ByteReader(endless).Varint(), std::nullopt);
+}
+
+TEST(FileTest, WriteIsAtomicAndReadIsBounded) {
+  const auto folder = std::filesystem::temp_directory_path() / "stac_file_test";
+  std::filesystem::remove_all(folder);
+  const auto path = folder / "deep" / "file";
+  ASSERT_TRUE(WriteFile(path, "hello"));
+  ASSERT_TRUE(WriteFile(path, "hello again"));
+  EXPECT_EQ(AsText(*ReadFile(path)), "hello again");
+  EXPECT_THAT(ReadFile(path, 3).error().message, testing::HasSubstr("more than the 3"));
+  EXPECT_THAT(ReadFile(folder / "none").error().message, testing::HasSubstr("no such file"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+  std::filesystem::remove_all(folder);
+}
+
+TEST(ClockTest, VirtualTimeNeverRunsBackwards) {
+  ManualClock clock;
+  clock.AdvanceTo(10);
+  clock.AdvanceTo(5);
+  EXPECT_EQ(clock.Now(), 10);
+}
+
+}  // namespace
+}  // namespace stac

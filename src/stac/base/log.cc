@@ -1,0 +1,16 @@
+#include "stac/base/log.h"
+
+#include <spdlog/sinks/stdout_color_sinks.h>
+
+namespace stac {
+
+void SetUpLogging(const std::string& level) {
+  auto logger = spdlog::get("stac");
+  if (!logger) logger = spdlog::stderr_color_mt("stac");
+  logger->set_pattern("%H:%M:%S.%e %^%l%$ %v");
+  const auto parsed = spdlog::level::from_str(level);
+  logger->set_level(parsed == spdlog::level::off && level != "off" ? spdlog::level::info : parsed);
+  spdlog::set_default_logger(logger);
+}
+
+}  // namespace stac

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <string>
+
+namespace stac {
+
+// Log lines go to standard error as "time level message"; standard output is for results.
+// level: trace, debug, info, warn, error or off. Unknown levels mean info.
+void SetUpLogging(const std::string& level);
+
+}  // namespace stac
