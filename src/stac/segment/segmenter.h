@@ -1,0 +1,77 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "stac/base/grid.h"
+#include "stac/base/result.h"
+#include "stac/video/frame.h"
+#include "stac/video/maps.h"
+
+namespace stac {
+
+struct NetworkInfo {
+  std::string name;   // file name without extension, or the definition's name
+  std::string hash;   // of the file's bytes: 16 hexadecimal digits
+  int class_count = 0;
+  int64_t parameters = 0;
+};
+
+// What the backward pass differentiates.
+enum class ObjectiveKind {
+  kFakeLabelLoss,    // mean cross-entropy against the output's own argmax (section IV-B)
+  kMargin,           // mean difference between the two largest logits
+  kProjection,       // <r, softmax(logits)> with r Gaussian, fixed by the seed: one pass for each
+};
+struct Objective {
+  ObjectiveKind kind = ObjectiveKind::kProjection;
+  int projections = 2;
+  uint64_t seed = 1;
+  // Per-class weights on each pixel's share, by its predicted class; empty: all 1.
+  std::vector<float> class_weights;
+};
+
+// d objective / d sample, in units of one 8-bit sample step, per plane at the plane's own size.
+struct InputGradient {
+  Grid<float> y, cb, cr;
+};
+
+struct Segmentation {
+  LabelMap labels;
+  // One per backward pass (kProjection: `projections` of them, otherwise one); empty if none asked.
+  std::vector<InputGradient> gradients;
+  double objective = 0;  // value of the first objective
+  double forward_ms = 0;
+  double gradient_ms = 0;
+};
+
+// A segmentation network on I420 frames: colour conversion as the frame's ColorSpec says (chroma
+// repeated to full size), forward, labels, and the gradient back to the samples. Not thread-safe:
+// one Segmenter for each thread; several may share weights through Clone().
+class Segmenter {
+ public:
+  virtual ~Segmenter() = default;
+  virtual const NetworkInfo& info() const = 0;
+  // Labels only.
+  virtual Result<Segmentation> Run(const Frame& frame) = 0;
+  // Labels and gradients of the objective.
+  virtual Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) = 0;
+  virtual std::unique_ptr<Segmenter> Clone() const = 0;
+};
+
+struct SegmenterOptions {
+  int threads = 0;         // 0: all cores
+  std::string device = "auto";  // auto, cpu, cuda
+  // The gradient is taken on a frame reduced by this factor (1 or 2) and spread back: cheaper,
+  // and a little less exact.
+  int gradient_downscale = 1;
+  int expected_classes = 0;  // > 0: refuse a network with another class count
+};
+
+// Loads a TorchScript file (input RGB float [N,3,H,W] in 0..1, output logits [N,C,H,W] or a tuple
+// or dictionary whose first entry is that) or one of our own weight files (.stacnet).
+Result<std::unique_ptr<Segmenter>> LoadSegmenter(const std::string& path,
+                                                 const SegmenterOptions& options = {});
+
+}  // namespace stac
