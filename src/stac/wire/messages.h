@@ -58,6 +58,7 @@ struct PropagatedLabels {
 struct Levels {
   FrameId frame = 0;
   FrameId previous = 0;       // map the coding refers to; equal to `frame`: none
+  double base_qp = 0;         // what Configuration asked for when they were computed, as a QP
   Bytes coded;
 };
 struct Labels {

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "stac/base/clock.h"
+#include "stac/base/result.h"
+#include "stac/codec/video_encoder.h"
+#include "stac/device/keyframe_planner.h"
+#include "stac/device/keyframe_schedule.h"
+#include "stac/flow/optical_flow.h"
+#include "stac/propagate/motion_chain.h"
+#include "stac/quant/profile.h"
+#include "stac/video/frame.h"
+#include "stac/video/maps.h"
+#include "stac/wire/messages.h"
+
+namespace stac {
+
+struct DeviceOptions {
+  std::string name = "camera";
+  int width = 0;
+  int height = 0;
+  double fps = 15;
+  ColorSpec color;
+  // Labels are wanted by the server: propagated ones travel upstream.
+  bool server_consumes = false;
+  bool propagate_labels = true;  // false: hold the last labels as they are (baselines)
+  bool propagate_levels = true;  // false: use the last levels where they were
+  PlannerOptions planner;
+  ScheduleOptions schedule;
+  std::string matrices = "profile";  // profile, jvt or flat
+  EncoderOptions encoder;            // size, rate, colour, mode and matrices are filled in
+  std::optional<Profile> profile;    // expected; none: use the one the server sends
+  bool hash_reconstruction = false;  // debug: the server compares its decoder's state
+};
+
+// A keyframe on its way to the encoder. Self-contained: encoding may happen on another thread.
+struct KeyframeJob {
+  Frame frame;
+  QpMap qp;          // empty when the encoder decides (RateMode other than kQpMap)
+  LevelMap levels;   // as planned, for logs and pictures
+  bool force_idr = false;
+  FrameId held = 0;
+};
+
+// What the session knows about one finished round trip.
+struct FeedbackReport {
+  FrameId frame = 0;
+  double latency_ms = 0;     // capture to labels absorbed
+  size_t bytes = 0;          // of levels and labels
+  ServerStats server;
+};
+
+// The device's side of a session (section V): carries labels to every frame and levels to every
+// keyframe along the optical flow, plans keyframes, absorbs feedback. A stepped object without
+// threads: the caller brings frames, time and messages. Not thread-safe, except that Encode may
+// run on one other thread while the rest goes on.
+class DeviceSession {
+ public:
+  using EncoderFactory =
+      std::function<Result<std::unique_ptr<VideoEncoder>>(const EncoderOptions&)>;
+
+  DeviceSession(DeviceOptions options, std::unique_ptr<OpticalFlow> flow, EncoderFactory encoders,
+                const Clock* clock);
+  ~DeviceSession();
+
+  // --- connecting ---
+  Hello MakeHello() const;
+  // Checks the answer and builds the encoder. Fails if refused or if the profile does not fit.
+  Status OnWelcome(const Welcome& welcome);
+  // The link is gone: outstanding keyframes are forgotten, the next one will be an IDR. Labels go
+  // on being propagated.
+  void OnDisconnected();
+  bool connected() const { return connected_; }
+
+  // --- every frame ---
+  // Advances to `frame` (ids must increase by one): flow, then labels of this frame from the
+  // newest feedback. The result is empty until the first feedback arrives.
+  const LabelMap& OnFrame(const Frame& frame);
+  // Labels of the current frame after whatever feedback has been absorbed since OnFrame.
+  const LabelMap& labels();
+  // Frames since the keyframe that the current labels come from; nullopt without labels.
+  std::optional<int> label_age() const;
+  std::optional<FrameId> label_source() const;
+
+  // --- keyframes ---
+  // Plans the current frame as a keyframe if the schedule and the window of unanswered keyframes
+  // allow one now. `wanted_qp` (a QP per macroblock) replaces the propagated levels (baselines).
+  std::optional<KeyframeJob> PlanKeyframe(const Grid<float>* wanted_qp = nullptr);
+  // Codes a planned keyframe. One at a time, in the order planned.
+  Result<EncodedFrame> Encode(const KeyframeJob& job);
+  // The message that carries a coded keyframe.
+  CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded) const;
+  // A planned keyframe did not get out: the next one must be an IDR.
+  void OnKeyframeLost(FrameId frame);
+
+  // --- messages ---
+  // Absorbs Levels, Labels, ServerStats or Bye. Feedback for a frame that is no longer known is
+  // ignored. A complete round trip is reported.
+  Result<std::optional<FeedbackReport>> OnMessage(const Message& message);
+  // Upstream labels of the current frame (server-consumer mode), predicted from those sent before.
+  Result<std::optional<PropagatedLabels>> MakeUpstreamLabels();
+
+  // --- configuration ---
+  void Configure(const Configuration& configuration);
+  const Configuration& configuration() const { return configuration_; }
+  const Profile& profile() const { return profile_; }
+  int class_count() const { return class_count_; }
+  int unanswered() const { return schedule_.unanswered(); }
+  const RegionGrid& regions() const { return planner_.regions(); }
+
+ private:
+  struct Feedback {  // what is known about one keyframe
+    FrameId frame = 0;
+    LabelMap labels;
+    LevelMap levels;
+    double base_qp = 0;
+    size_t bytes = 0;
+  };
+
+  void UseNewest();
+  const LevelMap* LevelsInNow();
+
+  DeviceOptions options_;
+  std::unique_ptr<OpticalFlow> flow_;
+  EncoderFactory encoders_;
+  const Clock* clock_;
+
+  bool connected_ = false;
+  bool need_idr_ = true;
+  Configuration configuration_;
+  Profile profile_;
+  int class_count_ = 0;
+  std::unique_ptr<VideoEncoder> encoder_;
+  KeyframePlanner planner_;
+  KeyframeSchedule schedule_;
+
+  Frame frame_;
+  FlowField then_from_now_;
+  MotionChain chain_;
+  std::optional<Feedback> known_;     // newest complete feedback
+  std::optional<Feedback> arriving_;  // levels there, labels not yet (or the other way round)
+  LabelMap labels_;
+  bool labels_current_ = false;
+  LevelMap levels_in_now_;
+  std::map<FrameId, Micros> captured_at_;  // of unanswered keyframes
+  LabelMap upstream_;                      // last map sent upstream
+  std::optional<FrameId> upstream_frame_;
+};
+
+}  // namespace stac

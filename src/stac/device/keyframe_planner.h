@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+
+#include "stac/base/grid.h"
+#include "stac/quant/level_ladder.h"
+#include "stac/video/frame.h"
+#include "stac/video/maps.h"
+
+namespace stac {
+
+struct PlannerOptions {
+  int region_size = 16;        // pixels: a multiple of 16
+  double aq_strength = 0.6;    // variance adaptive quantization added to the plan; 0: none
+  bool refine_residual = false;  // eq. (7)
+  bool middle_level_first = false;  // first frame at the ladder's middle level (the paper) instead
+                                    // of the base QP
+};
+
+// Turns levels into the QP of every macroblock of a keyframe: level -> QP, plus the shift of the
+// base QP since the levels were computed, plus variance AQ, snapped to what x264 codes exactly.
+class KeyframePlanner {
+ public:
+  KeyframePlanner(const PlannerOptions& options, int width, int height);
+
+  void SetLadder(const LevelLadder& ladder) { ladder_ = ladder; }
+  // levels null: uniform (first frame). base_qp: what is wanted now; levels_base_qp: what the
+  // levels were computed for.
+  QpMap Plan(const Frame& frame, const LevelMap* levels, double base_qp,
+             double levels_base_qp) const;
+  // The same from wanted QPs per macroblock.
+  QpMap PlanWanted(const Frame& frame, Grid<float> wanted_qp) const;
+
+  const RegionGrid& regions() const { return regions_; }
+  const LevelLadder& ladder() const { return ladder_; }
+
+ private:
+  PlannerOptions options_;
+  RegionGrid regions_;
+  LevelLadder ladder_;
+};
+
+}  // namespace stac

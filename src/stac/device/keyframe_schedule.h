@@ -1,0 +1,49 @@
+#pragma once
+
+#include <deque>
+
+#include "stac/base/clock.h"
+#include "stac/video/frame.h"
+
+namespace stac {
+
+struct ScheduleOptions {
+  double keyframe_fps = 0;        // 0: as fast as they are processed
+  int max_unanswered = 4;         // upper bound of the adaptive window
+  Micros answer_timeout = 4'000'000;  // an unanswered keyframe counts as lost after this
+};
+
+// Decides when a frame becomes a keyframe: at the wanted rate, but never faster than the server
+// answers. The window of unanswered keyframes starts at one and opens only as far as the round
+// trip exceeds the server's own processing time, so that keyframes do not queue up at the server.
+// Not thread-safe.
+class KeyframeSchedule {
+ public:
+  explicit KeyframeSchedule(const ScheduleOptions& options);
+
+  void SetRate(double keyframe_fps) { options_.keyframe_fps = keyframe_fps; }
+  // True if the frame captured at `pts` should be sent now.
+  bool Due(Micros pts, double source_fps) const;
+  void OnPlanned(FrameId frame, Micros pts, Micros now, double source_fps);
+  // `processing_ms`: the server's time for this keyframe. Older unanswered ones count as answered.
+  void OnAnswered(FrameId frame, Micros now, double processing_ms);
+  void OnLost(FrameId frame);
+  // True if a keyframe timed out (it is then forgotten).
+  bool ExpireUnanswered(Micros now);
+  void Reset();
+  int unanswered() const { return static_cast<int>(unanswered_.size()); }
+  int window() const { return window_; }
+
+ private:
+  struct Sent {
+    FrameId frame;
+    Micros at;
+  };
+  ScheduleOptions options_;
+  std::deque<Sent> unanswered_;
+  int window_ = 1;
+  bool started_ = false;
+  Micros next_due_ = 0;
+};
+
+}  // namespace stac

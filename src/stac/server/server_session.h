@@ -1,0 +1,112 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "stac/allocate/rules.h"
+#include "stac/allocate/sensitivity.h"
+#include "stac/base/clock.h"
+#include "stac/base/result.h"
+#include "stac/codec/video_decoder.h"
+#include "stac/quant/profile.h"
+#include "stac/segment/segmenter.h"
+#include "stac/wire/messages.h"
+
+namespace stac {
+
+enum class AllocationRule {
+  kPower,  // ours: random projections, exponent, clip
+  kPaper,  // Algorithm 1 on the fake-label loss, as printed
+};
+
+struct ServerOptions {
+  AllocationRule rule = AllocationRule::kPower;
+  Objective objective;             // kPaper uses the fake-label loss whatever stands here
+  PowerRule power;
+  SensitivityOptions sensitivity;
+  double max_keyframe_fps = 0;     // told to devices; 0: no limit
+  int max_width = 4096;
+  int max_height = 4096;
+  int max_waiting = 2;             // decoded keyframes per device; the oldest is dropped beyond
+};
+
+// A decoded keyframe that waits for the network.
+struct PendingFrame {
+  FrameId id = 0;
+  Frame frame;
+  FrameId held = 0;
+  Micros arrived = 0;
+  double decode_ms = 0;
+};
+
+// What one keyframe led to: replies in sending order, and the maps for logs and pictures.
+struct ServerAnswer {
+  std::vector<Message> messages;
+  LabelMap labels;
+  SensitivityMap sensitivity;
+  LevelMap levels;
+  ServerStats stats;
+};
+
+// The server's side of one device's session (section IV-B): decode, segment, sensitivity, levels,
+// reply. A stepped object without threads; not thread-safe, except that Segment may run on another
+// thread than OnMessage (one call of each at a time).
+class ServerSession {
+ public:
+  using DecoderFactory = std::function<Result<std::unique_ptr<VideoDecoder>>(const DecoderOptions&)>;
+
+  ServerSession(ServerOptions options, Profile profile, NetworkInfo network,
+                DecoderFactory decoders, const Clock* clock);
+  ~ServerSession();
+
+  // The answer to a Hello; refused devices get accepted = false and a reason.
+  Welcome OnHello(const Hello& hello);
+  bool accepted() const { return accepted_; }
+  const Hello& hello() const { return hello_; }
+
+  // CodedFrame: decodes and queues; Configuration: takes effect from the next answer on;
+  // PropagatedLabels: becomes upstream_labels(). Returns what must be said at once (an error for a
+  // frame that did not decode). Fails on messages that make no sense here.
+  Result<std::vector<Message>> OnMessage(const Message& message);
+
+  // The next keyframe to segment, oldest first.
+  std::optional<PendingFrame> TakePending();
+  int waiting() const { return static_cast<int>(pending_.size()); }
+  // Runs the network and the allocation on one keyframe. `queue`: keyframes waiting elsewhere.
+  Result<ServerAnswer> Segment(const PendingFrame& pending, Segmenter& segmenter, int queue);
+
+  // Newest labels received from the device in server-consumer mode.
+  const LabelMap* upstream_labels() const { return upstream_.empty() ? nullptr : &upstream_; }
+  FrameId upstream_frame() const { return upstream_frame_; }
+
+ private:
+  struct Sent {
+    LabelMap labels;
+    LevelMap levels;
+  };
+  Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
+  Status OnUpstreamLabels(const PropagatedLabels& labels);
+  LevelMap ChooseLevels(const Segmentation& segmentation, ServerAnswer& answer) const;
+
+  ServerOptions options_;
+  Profile profile_;
+  NetworkInfo network_;
+  DecoderFactory decoders_;
+  const Clock* clock_;
+  bool accepted_ = false;
+  Hello hello_;
+  RegionGrid regions_;
+  Configuration configuration_;
+  std::unique_ptr<VideoDecoder> decoder_;
+  bool need_idr_ = true;
+  std::deque<PendingFrame> pending_;
+  std::map<FrameId, Sent> sent_;  // the last few answers: references for predictive coding
+  LabelMap upstream_;
+  FrameId upstream_frame_ = 0;
+};
+
+}  // namespace stac
