@@ -11,84 +11,105 @@
 namespace stac {
 
 // What device and server say to each other. Bytes inside a message (access units, coded maps,
-// profiles) are opaque here; their own decoders check them.
+// profiles) are opaque here; their own decoders check them. Every text is clean UTF-8: no control
+// characters (line breaks and tabs are allowed in profile_json).
 inline constexpr uint32_t kProtocolVersion = 1;
+
+// Limits that Parse() enforces; Validate() states them one by one.
+inline constexpr size_t kMaxNameCharacters = 64;
+inline constexpr size_t kMaxTextCharacters = 1024;  // reasons and errors
+inline constexpr size_t kMaxProfileBytes = 1u << 20;
+inline constexpr size_t kMaxPayloadBytes = (16u << 20) - 4096;  // an access unit or a coded map
+inline constexpr int kMaxClassCount = 255;
+inline constexpr double kMaxFps = 1000;
 
 // device -> server, first message.
 struct Hello {
   uint32_t version = kProtocolVersion;
-  std::string device;         // at most 64 characters
-  int width = 0;
+  std::string device;  // 1..64 characters
+  int width = 0;       // even, 16..16384
   int height = 0;
-  double fps = 0;
+  double fps = 0;  // > 0
   ColorSpec color;
-  std::string profile_hash;   // empty: "send me yours"
+  std::string profile_hash;      // 1..64 hexadecimal digits; empty: "send me yours"
   bool server_consumes = false;  // propagated labels will be sent upstream
-  int region_size = 16;
+  int region_size = 16;          // a multiple of 16, up to 1024
+  friend bool operator==(const Hello&, const Hello&) = default;
 };
 // server -> device, the answer.
 struct Welcome {
   uint32_t version = kProtocolVersion;
   bool accepted = false;
-  std::string reason;         // why not
-  std::string network;
-  int class_count = 0;
-  std::string profile_json;   // the profile in force
+  std::string reason;           // why not
+  std::string network;          // at most 64 characters
+  int class_count = 0;          // 1..255; 0 only in a refusal
+  std::string profile_json;     // the profile in force
   double max_keyframe_fps = 0;  // 0: no limit
+  friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 // device -> server.
 struct CodedFrame {
   FrameId frame = 0;
-  Micros capture_time = 0;    // device clock
+  Micros capture_time = 0;  // device clock, within +-2^60
   bool idr = false;
-  Bytes access_unit;
+  Bytes access_unit;                 // not empty
   uint64_t reconstruction_hash = 0;  // 0: not given (debug mode)
-  // The newest frame whose levels and labels the device holds, for predictive coding of the
-  // feedback; equal to `frame`: none.
-  FrameId held = 0;
+  friend bool operator==(const CodedFrame&, const CodedFrame&) = default;
 };
 // device -> server, server-consumer mode: labels of a frame that both sides did not segment.
 struct PropagatedLabels {
   FrameId frame = 0;
-  FrameId anchor = 0;         // the keyframe they come from
-  FrameId previous = 0;       // frame whose map the coding refers to; equal to `frame`: none
+  FrameId anchor = 0;  // the keyframe they come from, not after `frame`
   Bytes coded;
+  friend bool operator==(const PropagatedLabels&, const PropagatedLabels&) = default;
 };
 // server -> device; all tagged with the frame they belong to.
 struct Levels {
   FrameId frame = 0;
-  FrameId previous = 0;       // map the coding refers to; equal to `frame`: none
-  double base_qp = 0;         // what Configuration asked for when they were computed, as a QP
+  FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
   Bytes coded;
+  friend bool operator==(const Levels&, const Levels&) = default;
 };
 struct Labels {
   FrameId frame = 0;
-  FrameId previous = 0;       // as above
   Bytes coded;
+  friend bool operator==(const Labels&, const Labels&) = default;
 };
 struct ServerStats {
   FrameId frame = 0;
-  double processing_ms = 0;   // decode to reply
+  double processing_ms = 0;  // decode to reply
   double decode_ms = 0;
   double forward_ms = 0;
   double gradient_ms = 0;
-  int queue = 0;              // keyframes waiting, all devices
-  std::string error;          // not empty: the frame could not be used; send an IDR
+  int queue = 0;      // keyframes waiting, all devices
+  std::string error;  // not empty: the frame could not be used; send an IDR
+  friend bool operator==(const ServerStats&, const ServerStats&) = default;
 };
 // device -> server: what the server should do from now on.
 struct Configuration {
-  double budget = 0;          // B, allowed loss increment (0: use base_qp)
-  double base_qp = 30;
+  double budget = 0;    // B, allowed loss increment (0: use base_qp)
+  double base_qp = 30;  // 0..51
   double keyframe_fps = 0;
+  friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 struct Bye {
   std::string reason;
+  friend bool operator==(const Bye&, const Bye&) = default;
 };
 
 using Message = std::variant<Hello, Welcome, CodedFrame, PropagatedLabels, Levels, Labels,
                              ServerStats, Configuration, Bye>;
 
+// What the kind is called in messages to the user, for example "coded frame".
+const char* KindName(const Message& message);
+
+// The first limit that the message breaks, in one sentence. The version is not looked at.
+Status Validate(const Message& message);
+
+// The message must be valid (checked). Reasons and errors are for people: they are cleaned and cut
+// to their limit rather than checked.
 Bytes Serialize(const Message& message);
+
 // Untrusted input: sizes, counts and ranges are checked. Unknown kinds and versions are errors.
 Result<Message> Parse(ByteSpan bytes);
 
