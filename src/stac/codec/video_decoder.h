@@ -11,7 +11,7 @@
 namespace stac {
 
 struct DecodedFrame {
-  Frame frame;   // colour as signalled in the stream; shares the decoder's buffer
+  Frame frame;  // colour as signalled in the stream; shares the decoder's buffer
   bool idr = false;
   // QP the decoder used for each macroblock; only if asked for. Macroblocks without coded
   // coefficients inherit the QP of the one before.

@@ -42,10 +42,10 @@ struct EncoderOptions {
   double vbv_seconds = 0;            // kAbr: buffer length, 0 = none
   int aq_mode = 1;                   // kCrf, kAbr; 0 = off
   double aq_strength = 1.0;
-  int keyint_max = 1 << 20;          // IDR only where asked for
+  int keyint_max = 1 << 20;                 // IDR only where asked for
   std::optional<ScalingMatrices> matrices;  // none: flat
-  int chroma_qp_offset = 0;          // -12..12
-  int reference_frames = 0;          // 0: the preset's
+  int chroma_qp_offset = 0;                 // -12..12
+  int reference_frames = 0;                 // 0: the preset's
   // "key=value:key=value" passed to x264_param_parse last, for experiments.
   std::string extra;
   bool want_reconstruction = false;  // fill EncodedFrame::reconstruction
@@ -53,9 +53,9 @@ struct EncoderOptions {
 
 struct EncodedFrame {
   FrameId id = 0;
-  Bytes access_unit;   // Annex B; parameter sets precede every IDR
+  Bytes access_unit;  // Annex B; parameter sets precede every IDR
   bool idr = false;
-  double mean_qp = 0;  // of the planned map in kQpMap, else x264's frame QP
+  double mean_qp = 0;    // of the planned map in kQpMap, else x264's frame QP
   Frame reconstruction;  // empty unless asked for
 };
 
