@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "stac/base/result.h"
@@ -8,27 +10,40 @@
 
 namespace stac {
 
+// Links over SRT (UDP, retransmission, AES) in its file mode with message boundaries.
+//
+// Threads and queues of one link. A sending thread takes messages from our send queue and gives
+// SRT one or two at a time, because what SRT holds can no longer be dropped whole: its own
+// time-to-live cuts messages off half-way. Messages expire in our queue, which drops what its
+// SendQueue says. A receiving thread reads whole messages into an inbox; a full inbox leaves the
+// rest to SRT's receive buffer, which holds the sender back: nothing is dropped on this side.
+// All functions of a link may be called from any thread.
 struct SrtOptions {
-  std::string passphrase;   // 10..79 characters: AES; empty: not encrypted
-  std::string stream_id;    // caller: names the device (at most 512 bytes)
+  std::string passphrase;  // 10..79 characters: AES; empty: not encrypted
+  std::string stream_id;   // caller: names the device (at most 512 bytes)
   int connect_timeout_ms = 3000;
-  int latency_ms = 20;
-  // Encoded keyframes are few and large: keep SRT's own queue nearly empty and decide above it.
-  int send_buffer_bytes = 4 << 20;
+  int peer_idle_timeout_ms = 5000;  // silence after which the link counts as broken
+  // Bound of our own send queue (not SRT's, which stays nearly empty).
+  size_t send_queue_bytes = 4u << 20;
+  // Bound of the inbox of received messages.
+  size_t receive_queue_bytes = 32u << 20;
 };
 
-// The passphrase from STAC_PASSPHRASE_FILE or STAC_PASSPHRASE (never from the command line);
-// empty if neither is set.
+// The passphrase from the file named by STAC_PASSPHRASE_FILE (its first line), or from
+// STAC_PASSPHRASE (never from the command line); empty if neither is set. Fails if the file cannot
+// be read or the passphrase does not have 10..79 bytes. It never appears in a message.
 Result<std::string> PassphraseFromEnvironment();
 
-// "host:port" (IPv4, IPv6 in brackets, or a name).
+// "host:port" (IPv4, IPv6 in brackets, or a name). Blocks for at most the connection timeout per
+// address of the name. Errors tell a wrong passphrase, a missing host and a silent one apart.
 Result<std::unique_ptr<Link>> ConnectSrt(const std::string& address, const SrtOptions& options);
 
 struct SrtPeer {
   std::unique_ptr<Link> link;
-  std::string stream_id;
-  std::string address;
+  std::string stream_id;  // as sent by the caller: untrusted
+  std::string address;    // "host:port", numeric
 };
+// Not thread-safe; accepted links live on when the listener is destroyed.
 class SrtListener {
  public:
   virtual ~SrtListener() = default;
@@ -36,6 +51,8 @@ class SrtListener {
   virtual Result<std::optional<SrtPeer>> Accept(Micros timeout_us) = 0;
   virtual int port() const = 0;  // the one in use when 0 was asked for
 };
+// address: "host:port"; an empty host means all IPv4 addresses, port 0 any free port.
+// Callers with another passphrase, or without one, are refused.
 Result<std::unique_ptr<SrtListener>> ListenSrt(const std::string& address,
                                                const SrtOptions& options);
 
