@@ -11,7 +11,7 @@
 namespace stac {
 
 struct SourceInfo {
-  int width = 0;   // of the delivered frames: even
+  int width = 0;  // of the delivered frames: even
   int height = 0;
   double fps = 0;  // nominal; > 0
   ColorSpec color;

@@ -8,8 +8,8 @@
 namespace stac {
 
 struct SyntheticOptions {
-  int width = 320;    // even
-  int height = 192;   // even
+  int width = 320;   // even
+  int height = 192;  // even
   double fps = 15;
   int frame_count = 60;
   uint64_t seed = 1;

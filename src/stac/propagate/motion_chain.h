@@ -1,7 +1,7 @@
 #pragma once
 
-#include <deque>
 #include <optional>
+#include <vector>
 
 #include "stac/video/frame.h"
 #include "stac/video/maps.h"
@@ -22,6 +22,8 @@ class MotionChain {
   void Advance(const FlowField& then_from_now);
   // Makes the current frame an anchor (its own composed flow is zero).
   void AddAnchor(FrameId id, int frame_width, int frame_height, int step);
+  // Forgets one anchor (a keyframe that was lost).
+  void Drop(FrameId id);
   // Forgets all anchors older than `id`.
   void DropBefore(FrameId id);
   void Clear();
@@ -37,8 +39,11 @@ class MotionChain {
     int distance;
     FlowField anchor_from_now;
   };
+  void Forget(size_t count);  // the `count` oldest
+
   size_t max_anchors_;
-  std::deque<Anchor> anchors_;
+  std::vector<Anchor> anchors_;    // oldest first
+  std::vector<Grid<Vec2>> spare_;  // memory of forgotten anchors
   Grid<Vec2> scratch_;
 };
 

@@ -1,0 +1,244 @@
+#include "stac/capture/ffmpeg_source.h"
+
+extern "C" {
+#include <libavdevice/avdevice.h>
+}
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <thread>
+
+#include "stac/base/log.h"
+#include "stac/capture/ffmpeg_internal.h"
+
+namespace stac {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kPatience{10};  // with a live source that sends nothing
+
+// Sources that set their own pace.
+bool IsLive(const std::string& location) {
+  for (const char* start :
+       {"rtsp://", "rtsps://", "rtmp://", "rtp://", "udp://", "srt://", "/dev/video"}) {
+    if (location.starts_with(start)) return true;
+  }
+  return false;
+}
+
+std::string ShortName(const std::string& location) {
+  // Without user, password and query of a URL: names go to logs and results.
+  const size_t scheme = location.find("://");
+  if (scheme == std::string::npos) return std::filesystem::path(location).stem().string();
+  const size_t host = scheme + 3;
+  const size_t path = std::min(location.find('/', host), location.size());
+  const size_t at = location.rfind('@', path);
+  const size_t start = at == std::string::npos || at < host ? host : at + 1;
+  return location.substr(start, std::min(location.find('?', start), location.size()) - start);
+}
+
+class FfmpegSource final : public FrameSource {
+ public:
+  FfmpegSource(const std::string& location, const SourceOptions& options)
+      : options_(options), name_(ShortName(location)) {
+    options_.frame_step = std::max(options_.frame_step, 1);
+    info_.name = name_;
+    info_.live = IsLive(location);
+  }
+
+  Status Open(const std::string& location) {
+    // Our own errors and log lines say what happened; FFmpeg's would come on top.
+    av_log_set_level(AV_LOG_FATAL);
+    const AVInputFormat* format = nullptr;
+    if (location.starts_with("/dev/video")) {
+      avdevice_register_all();
+      format = av_find_input_format("video4linux2");
+    }
+    AVFormatContext* context = avformat_alloc_context();
+    if (context == nullptr) return Fail("out of memory");
+    context->interrupt_callback = {&FfmpegSource::IsLate, this};
+    if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
+    Wait();
+    // On failure this frees the context.
+    int code = avformat_open_input(&context, location.c_str(), format, nullptr);
+    if (code < 0) {
+      return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
+                  name_, Reason(code));
+    }
+    demuxer_.reset(context);
+    if (code = avformat_find_stream_info(context, nullptr); code < 0) {
+      return Fail("cannot read {}: {}", name_, Reason(code));
+    }
+    const AVCodec* codec = nullptr;
+    stream_index_ = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    if (stream_index_ < 0 || codec == nullptr) {
+      return Fail("{} holds no video that can be decoded", name_);
+    }
+    for (unsigned i = 0; i < context->nb_streams; ++i) {
+      if (static_cast<int>(i) != stream_index_) context->streams[i]->discard = AVDISCARD_ALL;
+    }
+    AVStream* stream = context->streams[stream_index_];
+    decoder_.reset(avcodec_alloc_context3(codec));
+    packet_.reset(av_packet_alloc());
+    picture_.reset(av_frame_alloc());
+    if (decoder_ == nullptr || packet_ == nullptr || picture_ == nullptr) {
+      return Fail("out of memory");
+    }
+    if (code = avcodec_parameters_to_context(decoder_.get(), stream->codecpar); code < 0) {
+      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
+    }
+    decoder_->max_pixels = int64_t{16384} * 16384;
+    decoder_->thread_count =
+        static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
+    // Frame threads hold pictures back, which a live source cannot afford.
+    decoder_->thread_type = info_.live ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
+    if (info_.live) decoder_->flags |= AV_CODEC_FLAG_LOW_DELAY;
+    if (code = avcodec_open2(decoder_.get(), codec, nullptr); code < 0) {
+      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
+    }
+
+    // What the stream says about itself may be wrong; the first picture is not.
+    STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
+    if (!picture_waits_) return Fail("{} holds no picture that can be decoded", name_);
+    STAC_ASSIGN_OR_RETURN(converter_, PictureConverter::For(*picture_, name_));
+    FillInfo(*stream);
+    return OkStatus();
+  }
+
+  const SourceInfo& info() const override { return info_; }
+
+  Result<std::optional<Frame>> Next() override {
+    if (options_.max_frames >= 0 && delivered_ >= options_.max_frames) return std::nullopt;
+    const int64_t wanted = options_.first_frame + delivered_ * options_.frame_step;
+    for (;; ++decoded_) {
+      if (!picture_waits_) {
+        STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
+        if (!picture_waits_) return std::nullopt;
+      }
+      if (decoded_ >= wanted) break;
+      picture_waits_ = false;
+    }
+    picture_waits_ = false;
+    ++decoded_;
+    const Micros time = TimeOf(*picture_);
+    Result<Frame> converted = converter_->Convert(*picture_);
+    if (!converted) return Fail("{}: {}", name_, converted.error().message);
+    Frame frame = ShrinkFrame(*converted, {info_.width, info_.height});
+    frame.id = static_cast<FrameId>(delivered_++);
+    frame.pts = time;
+    return frame;
+  }
+
+ private:
+  static int IsLate(void* self) {
+    const auto* source = static_cast<FfmpegSource*>(self);
+    return source->info_.live && SteadyClock::now() > source->deadline_ ? 1 : 0;
+  }
+  void Wait() { deadline_ = SteadyClock::now() + kPatience; }
+  std::string Reason(int code) const {
+    return code == AVERROR_EXIT ? fmt::format("it sent nothing for {} s", kPatience.count())
+                                : FfmpegError(code);
+  }
+
+  void FillInfo(AVStream& stream) {
+    const Size size = FitInto(converter_->size(), options_.max_width, options_.max_height);
+    info_.width = size.width;
+    info_.height = size.height;
+    info_.color = converter_->color();
+    double fps = av_q2d(av_guess_frame_rate(demuxer_.get(), &stream, nullptr));
+    if (!(fps > 0 && fps <= 1000)) {
+      fps = 25;
+      spdlog::info("{}: no frame rate given; taken as {}", name_, fps);
+    }
+    info_.fps = fps / options_.frame_step;
+    if (info_.live) return;
+    int64_t count = stream.nb_frames;
+    if (count <= 0 && demuxer_->duration > 0) {
+      count = std::llround(static_cast<double>(demuxer_->duration) / AV_TIME_BASE * fps);
+    }
+    if (count <= 0) return;
+    count = (std::max<int64_t>(count - options_.first_frame, 0) + options_.frame_step - 1) /
+            options_.frame_step;
+    info_.frame_count = options_.max_frames >= 0 ? std::min(count, options_.max_frames) : count;
+  }
+
+  // Decodes the next picture into picture_; false at the end of the stream.
+  Result<bool> Decode() {
+    while (true) {
+      int code = avcodec_receive_frame(decoder_.get(), picture_.get());
+      if (code == 0) return true;
+      if (code == AVERROR_EOF) return false;
+      if (code != AVERROR(EAGAIN)) {
+        if (code == AVERROR(ENOMEM)) return Fail("{}: out of memory", name_);
+        ReportDamage();
+        continue;
+      }
+      Wait();
+      code = av_read_frame(demuxer_.get(), packet_.get());
+      if (code == AVERROR(EAGAIN)) continue;
+      if (code == AVERROR_EOF) {
+        avcodec_send_packet(decoder_.get(), nullptr);
+        continue;
+      }
+      if (code < 0) return Fail("cannot read on from {}: {}", name_, Reason(code));
+      if (packet_->stream_index == stream_index_ &&
+          avcodec_send_packet(decoder_.get(), packet_.get()) < 0) {
+        ReportDamage();
+      }
+      av_packet_unref(packet_.get());
+    }
+  }
+
+  void ReportDamage() {
+    if (!damage_reported_) spdlog::warn("{}: damaged data is skipped", name_);
+    damage_reported_ = true;
+  }
+
+  // Time of a delivered picture from the first one's, strictly increasing.
+  Micros TimeOf(const AVFrame& picture) {
+    const auto nominal = std::max<Micros>(std::llround(1e6 / info_.fps), 1);
+    Micros time = last_time_ + nominal;
+    if (picture.best_effort_timestamp != AV_NOPTS_VALUE) {
+      const Micros stamp =
+          av_rescale_q(picture.best_effort_timestamp, demuxer_->streams[stream_index_]->time_base,
+                       {1, 1'000'000});
+      if (delivered_ == 0) origin_ = stamp;
+      time = stamp - origin_;
+    } else if (delivered_ == 0) {
+      time = 0;
+    }
+    if (delivered_ > 0 && time <= last_time_) time = last_time_ + nominal;
+    last_time_ = time;
+    return time;
+  }
+
+  SourceOptions options_;
+  std::string name_;
+  SourceInfo info_;
+  FfmpegPtr<AVFormatContext> demuxer_;
+  FfmpegPtr<AVCodecContext> decoder_;
+  FfmpegPtr<AVPacket> packet_;
+  FfmpegPtr<AVFrame> picture_;
+  bool picture_waits_ = false;  // picture_ is decoded and not yet delivered
+  std::optional<PictureConverter> converter_;
+  int stream_index_ = -1;
+  int64_t decoded_ = 0;  // pictures delivered or skipped
+  int64_t delivered_ = 0;
+  Micros origin_ = 0;
+  Micros last_time_ = 0;
+  bool damage_reported_ = false;
+  SteadyClock::time_point deadline_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<FrameSource>> OpenFfmpegSource(const std::string& location,
+                                                      const SourceOptions& options) {
+  auto source = std::make_unique<FfmpegSource>(location, options);
+  STAC_RETURN_IF_ERROR(source->Open(location));
+  return source;
+}
+
+}  // namespace stac
