@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include "stac/lab/system_settings_internal.h"
+
+namespace stac {
+namespace {
+
+SettingRule Real(std::string key, std::string fallback, double low, double high) {
+  return {.key = std::move(key), .fallback = std::move(fallback), .low = low, .high = high};
+}
+SettingRule Whole(std::string key, std::string fallback, double low, double high) {
+  return {.key = std::move(key),
+          .fallback = std::move(fallback),
+          .low = low,
+          .high = high,
+          .integer = true};
+}
+SettingRule Switch(std::string key, std::string fallback) {
+  return Whole(std::move(key), std::move(fallback), 0, 1);
+}
+SettingRule Choice(std::string key, std::vector<std::string> choices) {
+  return {.key = std::move(key), .fallback = choices.front(), .choices = std::move(choices)};
+}
+
+using Rules = std::vector<SettingRule>;
+
+Rules operator+(Rules a, const Rules& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+// fps 0: every frame is sent. consumer: who wants the labels of every frame.
+Rules Common(const std::string& propagate) {
+  return {Real("fps", "0", 0, 240), Real("scale", "1", 0.25, 1),
+          Choice("consumer", {"device", "server"}), Switch("propagate", propagate)};
+}
+// x264 as its users set it.
+Rules X264() {
+  return {Choice("preset", {"medium", "ultrafast", "superfast", "veryfast", "faster", "fast",
+                            "slow", "slower", "veryslow"}),
+          Whole("chroma_qp_offset", "0", -12, 12), Switch("intra", "0")};
+}
+// A quantization parameter for every macroblock, planned by the device.
+Rules Planned(const std::string& aq, const std::vector<std::string>& matrices) {
+  return {Real("qp", "32", 1, 51), Real("aq", aq, 0, 3), Choice("matrices", matrices)};
+}
+Rules TwoLevel() { return {Real("delta", "8", 0, 40)}; }
+
+std::vector<KindRules> MakeKinds() {
+  std::vector<KindRules> kinds;
+  kinds.push_back(
+      {SystemKind::kJpeg, "jpeg", Common("0") + Rules{Whole("quality", "50", 1, 100)}, {}});
+  kinds.push_back({SystemKind::kH264,
+                   "h264",
+                   Common("0") + X264() + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
+                   {}});
+  kinds.push_back({SystemKind::kH264Abr,
+                   "h264-abr",
+                   Common("0") + X264() + Rules{Real("kbps", "500", 1, 1e6), Real("aq", "1", 0, 3)},
+                   {}});
+  // `step`: geometric mean of the luma table, which stands for B (docs/lab.md).
+  kinds.push_back(
+      {SystemKind::kGrace, "grace", Common("0") + Rules{Real("step", "16", 1, 255)}, {}});
+  kinds.push_back(
+      {SystemKind::kGracePlus, "grace+", Common("1") + Rules{Real("step", "16", 1, 255)}, {}});
+  kinds.push_back({SystemKind::kAccMpeg,
+                   "accmpeg",
+                   Common("0") + X264() + Planned("0.6", {"jvt", "flat"}) + TwoLevel() +
+                       Rules{Real("fraction", "0.3", 0, 1), Whole("dilate", "1", 0, 16),
+                             Whole("every", "1", 1, 1000), Choice("map", {"oracle", "predicted"})},
+                   {{"predicted", {{"map", "predicted"}, {"every", "10"}}}}});
+  kinds.push_back({SystemKind::kCasva,
+                   "casva",
+                   Common("0") + X264() + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
+                   {}});
+  kinds.push_back({SystemKind::kBoundary,
+                   "boundary",
+                   Common("0") + X264() + Planned("0", {"flat", "jvt"}) + TwoLevel() +
+                       Rules{Whole("distance", "8", 0, 256)},
+                   {}});
+  kinds.push_back(
+      {SystemKind::kStac,
+       "stac",
+       Common("1") + X264() + Planned("0.6", {"jvt", "profile", "flat"}) +
+           Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
+                 Real("clip", "10", 0, 51), Choice("objective", {"projection", "loss", "margin"}),
+                 Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
+                 Whole("gradient_downscale", "1", 1, 2), Switch("refine", "0"),
+                 Switch("propagate_levels", "1"), Whole("region", "16", 16, 256),
+                 Whole("levels", "32", 2, 128), Switch("middle_first", "0")},
+       // The method as printed: Algorithm 1 on the fake-label loss, tables from gradients, eq. (7).
+       {{"paper",
+         {{"rule", "paper"},
+          {"objective", "loss"},
+          {"matrices", "profile"},
+          {"aq", "0"},
+          {"refine", "1"},
+          {"middle_first", "1"}}},
+        // Fig. 1: consecutive frames as single images, two levels.
+        {"single", {{"intra", "1"}, {"levels", "2"}, {"propagate", "0"}}}}});
+  return kinds;
+}
+
+}  // namespace
+
+const std::vector<KindRules>& AllKinds() {
+  static const std::vector<KindRules> kinds = MakeKinds();
+  return kinds;
+}
+
+std::string Allowed(const SettingRule& rule) {
+  if (!rule.choices.empty()) {
+    std::string text;
+    for (size_t i = 0; i < rule.choices.size(); ++i) {
+      if (i > 0) text += i + 1 == rule.choices.size() ? " or " : ", ";
+      text += rule.choices[i];
+    }
+    return text;
+  }
+  if (rule.integer && rule.high - rule.low == 1)
+    return fmt::format("{} or {}", rule.low, rule.high);
+  return fmt::format("{}{}..{}", rule.integer ? "a whole number " : "", rule.low, rule.high);
+}
+
+}  // namespace stac
