@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -122,8 +123,14 @@ class DeviceSession {
     size_t bytes = 0;
   };
 
-  void UseNewest();
-  const LevelMap* LevelsInNow();
+  const Feedback* newest() const { return known_.empty() ? nullptr : &known_.back(); }
+  const Feedback* FindKnown(FrameId frame) const;
+  Feedback* Arriving(FrameId frame);
+  void AdoptArrivingIfComplete();
+  Status OnLevels(const Levels& message);
+  Status OnLabels(const Labels& message);
+  std::optional<FeedbackReport> OnStats(const ServerStats& stats);
+  LevelMap LevelsInNow() const;
 
   DeviceOptions options_;
   std::unique_ptr<OpticalFlow> flow_;
@@ -142,11 +149,10 @@ class DeviceSession {
   Frame frame_;
   FlowField then_from_now_;
   MotionChain chain_;
-  std::optional<Feedback> known_;     // newest complete feedback
-  std::optional<Feedback> arriving_;  // levels there, labels not yet (or the other way round)
+  std::deque<Feedback> known_;  // complete feedback, newest last; references for predictive coding
+  Feedback arriving_;           // levels there, labels not yet (or the other way round)
   LabelMap labels_;
   bool labels_current_ = false;
-  LevelMap levels_in_now_;
   std::map<FrameId, Micros> captured_at_;  // of unanswered keyframes
   LabelMap upstream_;                      // last map sent upstream
   std::optional<FrameId> upstream_frame_;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <vector>
 
 #include "stac/base/clock.h"
 #include "stac/video/frame.h"
@@ -24,12 +25,12 @@ class KeyframeSchedule {
   void SetRate(double keyframe_fps) { options_.keyframe_fps = keyframe_fps; }
   // True if the frame captured at `pts` should be sent now.
   bool Due(Micros pts, double source_fps) const;
-  void OnPlanned(FrameId frame, Micros pts, Micros now, double source_fps);
+  void OnPlanned(FrameId frame, Micros pts, Micros now);
   // `processing_ms`: the server's time for this keyframe. Older unanswered ones count as answered.
   void OnAnswered(FrameId frame, Micros now, double processing_ms);
   void OnLost(FrameId frame);
-  // True if a keyframe timed out (it is then forgotten).
-  bool ExpireUnanswered(Micros now);
+  // The keyframes that timed out; they are forgotten.
+  std::vector<FrameId> ExpireUnanswered(Micros now);
   void Reset();
   int unanswered() const { return static_cast<int>(unanswered_.size()); }
   int window() const { return window_; }
@@ -39,8 +40,11 @@ class KeyframeSchedule {
     FrameId frame;
     Micros at;
   };
+  static constexpr size_t kRecent = 16;
+
   ScheduleOptions options_;
   std::deque<Sent> unanswered_;
+  std::deque<double> recent_turnarounds_ms_;
   int window_ = 1;
   bool started_ = false;
   Micros next_due_ = 0;

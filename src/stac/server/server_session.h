@@ -36,9 +36,9 @@ struct ServerOptions {
 
 // A decoded keyframe that waits for the network.
 struct PendingFrame {
-  FrameId id = 0;
   Frame frame;
-  FrameId held = 0;
+  FrameId held = 0;              // newest answer that the device holds; its own id: none
+  Configuration configuration;   // in force when it arrived
   Micros arrived = 0;
   double decode_ms = 0;
 };
@@ -90,7 +90,8 @@ class ServerSession {
   };
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
-  LevelMap ChooseLevels(const Segmentation& segmentation, ServerAnswer& answer) const;
+  void ChooseLevels(const std::vector<InputGradient>& gradients,
+                    const Configuration& configuration, ServerAnswer& answer) const;
 
   ServerOptions options_;
   Profile profile_;

@@ -83,6 +83,7 @@ void Write(const CodedFrame& from, wire::Envelope& envelope) {
   to.set_idr(from.idr);
   to.set_access_unit(ToString(from.access_unit));
   to.set_reconstruction_hash(from.reconstruction_hash);
+  to.set_held(from.held);
 }
 
 Result<Message> Read(const wire::CodedFrame& from, uint32_t) {
@@ -90,40 +91,50 @@ Result<Message> Read(const wire::CodedFrame& from, uint32_t) {
                     .capture_time = from.capture_time(),
                     .idr = from.idr(),
                     .access_unit = ToBytes(from.access_unit()),
-                    .reconstruction_hash = from.reconstruction_hash()};
+                    .reconstruction_hash = from.reconstruction_hash(),
+                    .held = from.held()};
 }
 
 void Write(const PropagatedLabels& from, wire::Envelope& envelope) {
   wire::PropagatedLabels& to = *envelope.mutable_propagated_labels();
   to.set_frame(from.frame);
   to.set_anchor(from.anchor);
+  to.set_previous(from.previous);
   to.set_coded(ToString(from.coded));
 }
 
 Result<Message> Read(const wire::PropagatedLabels& from, uint32_t) {
-  return PropagatedLabels{
-      .frame = from.frame(), .anchor = from.anchor(), .coded = ToBytes(from.coded())};
+  return PropagatedLabels{.frame = from.frame(),
+                          .anchor = from.anchor(),
+                          .previous = from.previous(),
+                          .coded = ToBytes(from.coded())};
 }
 
 void Write(const Levels& from, wire::Envelope& envelope) {
   wire::Levels& to = *envelope.mutable_levels();
   to.set_frame(from.frame);
   to.set_previous(from.previous);
+  to.set_base_qp(from.base_qp);
   to.set_coded(ToString(from.coded));
 }
 
 Result<Message> Read(const wire::Levels& from, uint32_t) {
-  return Levels{.frame = from.frame(), .previous = from.previous(), .coded = ToBytes(from.coded())};
+  return Levels{.frame = from.frame(),
+                .previous = from.previous(),
+                .base_qp = from.base_qp(),
+                .coded = ToBytes(from.coded())};
 }
 
 void Write(const Labels& from, wire::Envelope& envelope) {
   wire::Labels& to = *envelope.mutable_labels();
   to.set_frame(from.frame);
+  to.set_previous(from.previous);
   to.set_coded(ToString(from.coded));
 }
 
 Result<Message> Read(const wire::Labels& from, uint32_t) {
-  return Labels{.frame = from.frame(), .coded = ToBytes(from.coded())};
+  return Labels{
+      .frame = from.frame(), .previous = from.previous(), .coded = ToBytes(from.coded())};
 }
 
 void Write(const ServerStats& from, wire::Envelope& envelope) {
@@ -149,14 +160,12 @@ Result<Message> Read(const wire::ServerStats& from, uint32_t) {
 
 void Write(const Configuration& from, wire::Envelope& envelope) {
   wire::Configuration& to = *envelope.mutable_configuration();
-  to.set_budget(from.budget);
   to.set_base_qp(from.base_qp);
   to.set_keyframe_fps(from.keyframe_fps);
 }
 
 Result<Message> Read(const wire::Configuration& from, uint32_t) {
-  return Configuration{
-      .budget = from.budget(), .base_qp = from.base_qp(), .keyframe_fps = from.keyframe_fps()};
+  return Configuration{.base_qp = from.base_qp(), .keyframe_fps = from.keyframe_fps()};
 }
 
 void Write(const Bye& from, wire::Envelope& envelope) {

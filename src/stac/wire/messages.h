@@ -54,12 +54,16 @@ struct CodedFrame {
   bool idr = false;
   Bytes access_unit;                 // not empty
   uint64_t reconstruction_hash = 0;  // 0: not given (debug mode)
+  // The newest frame whose levels and labels the device holds, for predictive coding of the
+  // feedback; not after `frame`; equal to it: none.
+  FrameId held = 0;
   friend bool operator==(const CodedFrame&, const CodedFrame&) = default;
 };
 // device -> server, server-consumer mode: labels of a frame that both sides did not segment.
 struct PropagatedLabels {
   FrameId frame = 0;
-  FrameId anchor = 0;  // the keyframe they come from, not after `frame`
+  FrameId anchor = 0;    // the keyframe they come from, not after `frame`
+  FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
   Bytes coded;
   friend bool operator==(const PropagatedLabels&, const PropagatedLabels&) = default;
 };
@@ -67,11 +71,13 @@ struct PropagatedLabels {
 struct Levels {
   FrameId frame = 0;
   FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
+  double base_qp = 30;   // the one in force when they were computed
   Bytes coded;
   friend bool operator==(const Levels&, const Levels&) = default;
 };
 struct Labels {
   FrameId frame = 0;
+  FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
   Bytes coded;
   friend bool operator==(const Labels&, const Labels&) = default;
 };
@@ -87,8 +93,9 @@ struct ServerStats {
 };
 // device -> server: what the server should do from now on.
 struct Configuration {
-  double budget = 0;    // B, allowed loss increment (0: use base_qp)
-  double base_qp = 30;  // 0..51
+  // The QP of a macroblock of average sensitivity: the paper's B in other units (quant/profile.h).
+  // -20..71: levels far from the average still reach both ends of the QP range.
+  double base_qp = 30;
   double keyframe_fps = 0;
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };

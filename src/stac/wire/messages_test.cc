@@ -39,10 +39,11 @@ std::vector<Message> OneOfEachKind() {
                      .capture_time = -123456789,
                      .idr = true,
                      .access_unit = {0, 0, 0, 1, 0x65, 0xFF},
-                     .reconstruction_hash = 0xFEDCBA9876543210u},
-          PropagatedLabels{.frame = 12, .anchor = 9, .coded = {1, 2, 3}},
-          Levels{.frame = 9, .previous = 3, .coded = {0}},
-          Labels{.frame = 9, .coded = {7, 7}},
+                     .reconstruction_hash = 0xFEDCBA9876543210u,
+                     .held = 3'999'999'990u},
+          PropagatedLabels{.frame = 12, .anchor = 9, .previous = 11, .coded = {1, 2, 3}},
+          Levels{.frame = 9, .previous = 3, .base_qp = 33.5, .coded = {0}},
+          Labels{.frame = 9, .previous = 3, .coded = {7, 7}},
           ServerStats{.frame = 9,
                       .processing_ms = 51.5,
                       .decode_ms = 2,
@@ -50,7 +51,7 @@ std::vector<Message> OneOfEachKind() {
                       .gradient_ms = 19.5,
                       .queue = 3,
                       .error = "frame 8 is missing"},
-          Configuration{.budget = 0.25, .base_qp = 31.5, .keyframe_fps = 2.5},
+          Configuration{.base_qp = 31.5, .keyframe_fps = 2.5},
           Bye{.reason = "interrupted"}};
 }
 
@@ -73,7 +74,7 @@ TEST(MessagesTest, BytesOnTheWireAreFixed) {
 
 TEST(MessagesTest, SmallMessagesCostFewBytesBesidesTheirPayload) {
   const Bytes payload(500, 1);
-  EXPECT_LE(Serialize(Levels{.frame = 5000, .previous = 4990, .coded = payload}).size(), 516u);
+  EXPECT_LE(Serialize(Levels{.frame = 5000, .previous = 4990, .coded = payload}).size(), 526u);
 }
 
 TEST(MessagesTest, UnknownVersionsAndKindsAreErrorsWithAdvice) {
@@ -169,10 +170,10 @@ TEST(MessagesTest, ValidateNamesTheLimit) {
   for (const double bad : {nan, inf, 0.0, -1.0, 1001.0}) {
     EXPECT_FALSE(ValidateWith(GoodHello(), [&](Hello& m) { m.fps = bad; })) << bad;
   }
-  for (const double bad : {nan, inf, -0.5}) {
+  for (const double bad : {nan, inf, -20.5}) {
     EXPECT_FALSE(Validate(ServerStats{.processing_ms = bad})) << bad;
-    EXPECT_FALSE(Validate(Configuration{.budget = bad})) << bad;
     EXPECT_FALSE(Validate(Configuration{.base_qp = bad})) << bad;
+    EXPECT_FALSE(Validate(Levels{.base_qp = bad, .coded = {1}})) << bad;
     EXPECT_FALSE(Validate(Configuration{.keyframe_fps = bad})) << bad;
   }
   EXPECT_FALSE(Validate(ServerStats{.queue = -1}));

@@ -13,7 +13,8 @@ constexpr int kMaxSize = 16384;
 constexpr int kMaxRegionSize = 1024;
 constexpr double kMaxMilliseconds = 1e9;
 constexpr int kMaxQueue = 1'000'000;
-constexpr double kMaxBudget = 1e15;
+constexpr double kMinBaseQp = -20;
+constexpr double kMaxBaseQp = 71;
 // Differences of two such times do not overflow.
 constexpr Micros kMaxTime = Micros{1} << 60;
 
@@ -78,20 +79,26 @@ Status Check(const CodedFrame& frame) {
   if (frame.capture_time < -kMaxTime || frame.capture_time > kMaxTime) {
     return Fail("the capture time {} is out of range", frame.capture_time);
   }
+  STAC_RETURN_IF_ERROR(CheckNotAfter(frame.held, frame.frame, "the held frame"));
   return CheckPayload(frame.access_unit, "the access unit");
 }
 
 Status Check(const PropagatedLabels& labels) {
   STAC_RETURN_IF_ERROR(CheckNotAfter(labels.anchor, labels.frame, "the anchor"));
+  STAC_RETURN_IF_ERROR(CheckNotAfter(labels.previous, labels.frame, "the reference"));
   return CheckPayload(labels.coded, "the label map");
 }
 
 Status Check(const Levels& levels) {
   STAC_RETURN_IF_ERROR(CheckNotAfter(levels.previous, levels.frame, "the reference"));
+  STAC_RETURN_IF_ERROR(CheckRange(levels.base_qp, kMinBaseQp, kMaxBaseQp, "the base QP"));
   return CheckPayload(levels.coded, "the level map");
 }
 
-Status Check(const Labels& labels) { return CheckPayload(labels.coded, "the label map"); }
+Status Check(const Labels& labels) {
+  STAC_RETURN_IF_ERROR(CheckNotAfter(labels.previous, labels.frame, "the reference"));
+  return CheckPayload(labels.coded, "the label map");
+}
 
 Status Check(const ServerStats& stats) {
   STAC_RETURN_IF_ERROR(CheckRange(stats.processing_ms, 0, kMaxMilliseconds, "the processing time"));
@@ -103,8 +110,7 @@ Status Check(const ServerStats& stats) {
 }
 
 Status Check(const Configuration& configuration) {
-  STAC_RETURN_IF_ERROR(CheckRange(configuration.budget, 0, kMaxBudget, "the budget"));
-  STAC_RETURN_IF_ERROR(CheckRange(configuration.base_qp, 0, 51, "the base QP"));
+  STAC_RETURN_IF_ERROR(CheckRange(configuration.base_qp, kMinBaseQp, kMaxBaseQp, "the base QP"));
   return CheckRange(configuration.keyframe_fps, 0, kMaxFps, "the keyframe rate");
 }
 

@@ -1,0 +1,74 @@
+#include "stac/device/connector.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stac/base/clock.h"
+#include "stac/base/log.h"
+
+namespace stac {
+namespace {
+
+constexpr Micros kWelcomeTimeout = 10'000'000;  // the server may still be loading its network
+constexpr Micros kFirstWait = 200'000;
+constexpr Micros kLongestWait = 5'000'000;
+
+}  // namespace
+
+Result<Connection> Connector::ConnectOnce(const Hello& hello) const {
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Link> link, connect_());
+  STAC_RETURN_IF_ERROR(link->Send(Serialize(hello), 0));
+  const SystemClock clock;
+  const Micros deadline = clock.Now() + kWelcomeTimeout;
+  while (clock.Now() < deadline && !stop_) {
+    STAC_ASSIGN_OR_RETURN(const std::optional<Bytes> received, link->Receive());
+    if (!received) {
+      link->Wait(50'000);
+      continue;
+    }
+    STAC_ASSIGN_OR_RETURN(const Message message, Parse(*received));
+    const auto* welcome = std::get_if<Welcome>(&message);
+    if (welcome == nullptr) return Fail("the server did not answer the hello with a welcome");
+    if (!welcome->accepted) return Fail("the server refused this device: {}", welcome->reason);
+    return Connection{std::move(link), *welcome};
+  }
+  return Fail("the server took the connection but did not answer within 10 s; see its log");
+}
+
+void Connector::Start(const Hello& hello) {
+  Stop();
+  stop_ = false;
+  thread_ = std::thread([this, hello] { Loop(hello); });
+}
+
+void Connector::Loop(const Hello& hello) {
+  Micros wait = kFirstWait;
+  while (!stop_) {
+    auto connection = ConnectOnce(hello);
+    if (connection) {
+      std::lock_guard lock(mutex_);
+      made_ = std::move(*connection);
+      return;
+    }
+    spdlog::debug("reconnecting: {}", connection.error().message);
+    for (Micros waited = 0; waited < wait && !stop_; waited += 20'000) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20'000));
+    }
+    wait = std::min(2 * wait, kLongestWait);
+  }
+}
+
+std::optional<Connection> Connector::Poll() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(made_, std::nullopt);
+}
+
+void Connector::Stop() {
+  stop_ = true;
+  if (thread_.joinable()) thread_.join();
+  stop_ = false;
+  std::lock_guard lock(mutex_);
+  made_.reset();
+}
+
+}  // namespace stac

@@ -1,0 +1,284 @@
+#include "stac/device/device_session.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "stac/base/check.h"
+#include "stac/codec/label_coder.h"
+#include "stac/propagate/warp.h"
+
+namespace stac {
+namespace {
+
+// Answers that the server may still refer to when it codes the next one.
+constexpr size_t kKnownKept = 4;
+// Awaited keyframes plus the one whose labels are in use.
+constexpr int kAnchors = 8;
+
+}  // namespace
+
+DeviceSession::DeviceSession(DeviceOptions options, std::unique_ptr<OpticalFlow> flow,
+                             EncoderFactory encoders, const Clock* clock)
+    : options_(std::move(options)),
+      flow_(std::move(flow)),
+      encoders_(std::move(encoders)),
+      clock_(clock),
+      planner_(options_.planner, options_.width, options_.height),
+      schedule_(options_.schedule),
+      chain_(kAnchors) {
+  configuration_.keyframe_fps = options_.schedule.keyframe_fps;
+}
+
+DeviceSession::~DeviceSession() = default;
+
+Hello DeviceSession::MakeHello() const {
+  Hello hello;
+  hello.device = options_.name;
+  hello.width = options_.width;
+  hello.height = options_.height;
+  hello.fps = options_.fps;
+  hello.color = options_.color;
+  if (options_.profile) hello.profile_hash = ProfileHash(*options_.profile);
+  hello.server_consumes = options_.server_consumes;
+  hello.region_size = options_.planner.region_size;
+  return hello;
+}
+
+Status DeviceSession::OnWelcome(const Welcome& welcome) {
+  if (!welcome.accepted) return Fail("the server refused this device: {}", welcome.reason);
+  if (welcome.version != kProtocolVersion) {
+    return Fail("the server speaks protocol {}, this device {}: update the older of the two",
+                welcome.version, kProtocolVersion);
+  }
+  STAC_ASSIGN_OR_RETURN(Profile profile, ProfileFromJson(welcome.profile_json));
+  if (profile.class_count != welcome.class_count) {
+    return Fail("the server's profile is for {} classes, its network has {}: calibrate again",
+                profile.class_count, welcome.class_count);
+  }
+  if (!encoder_ || ProfileHash(profile) != ProfileHash(profile_)) {
+    EncoderOptions encoder = options_.encoder;
+    encoder.width = options_.width;
+    encoder.height = options_.height;
+    encoder.fps = options_.fps;
+    encoder.color = options_.color;
+    encoder.want_reconstruction |= options_.hash_reconstruction;
+    if (options_.matrices == "profile") {
+      encoder.matrices = profile.gradient_matrices;
+    } else if (options_.matrices == "jvt") {
+      encoder.matrices = JvtMatrices();
+    } else if (options_.matrices != "flat") {
+      return Fail("unknown matrices '{}': use profile, jvt or flat", options_.matrices);
+    }
+    STAC_ASSIGN_OR_RETURN(encoder_, encoders_(encoder));
+    known_.clear();  // labels of another network mean something else
+    profile_ = std::move(profile);
+    class_count_ = welcome.class_count;
+    planner_.SetLadder(profile_.ladder());
+  }
+  connected_ = true;
+  need_idr_ = true;
+  return OkStatus();
+}
+
+void DeviceSession::OnDisconnected() {
+  connected_ = false;
+  need_idr_ = true;
+  schedule_.Reset();
+  captured_at_.clear();
+  upstream_frame_.reset();
+  arriving_ = {};
+}
+
+const LabelMap& DeviceSession::OnFrame(const Frame& frame) {
+  STAC_CHECK(frame.width() == options_.width && frame.height() == options_.height);
+  frame_ = frame;
+  flow_->Next(frame, then_from_now_);
+  chain_.Advance(then_from_now_);
+  labels_current_ = false;
+  return labels();
+}
+
+const LabelMap& DeviceSession::labels() {
+  const Feedback* feedback = newest();
+  if (labels_current_ || feedback == nullptr) return labels_;
+  const FlowField* flow = options_.propagate_labels ? chain_.Find(feedback->frame) : nullptr;
+  if (flow != nullptr) {
+    WarpLabels(feedback->labels, *flow, labels_);
+  } else {
+    labels_ = feedback->labels;
+  }
+  labels_current_ = true;
+  return labels_;
+}
+
+std::optional<int> DeviceSession::label_age() const {
+  if (newest() == nullptr) return std::nullopt;
+  return static_cast<int>(frame_.id - newest()->frame);
+}
+
+std::optional<FrameId> DeviceSession::label_source() const {
+  if (newest() == nullptr) return std::nullopt;
+  return newest()->frame;
+}
+
+LevelMap DeviceSession::LevelsInNow() const {
+  const Feedback& feedback = *newest();
+  const FlowField* flow = options_.propagate_levels ? chain_.Find(feedback.frame) : nullptr;
+  return flow == nullptr ? feedback.levels : WarpLevels(feedback.levels, *flow, regions());
+}
+
+std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted_qp) {
+  if (!connected_) return std::nullopt;
+  const Micros now = clock_->Now();
+  for (const FrameId lost : schedule_.ExpireUnanswered(now)) OnKeyframeLost(lost);
+  if (!schedule_.Due(frame_.pts, options_.fps)) return std::nullopt;
+
+  KeyframeJob job;
+  job.frame = frame_;
+  job.force_idr = std::exchange(need_idr_, false);
+  job.held = newest() != nullptr && !job.force_idr ? newest()->frame : frame_.id;
+  if (wanted_qp != nullptr) {
+    job.qp = planner_.PlanWanted(frame_, *wanted_qp);
+  } else if (options_.encoder.mode == RateMode::kQpMap) {
+    const double base_qp = configuration_.base_qp;
+    const bool uniform = newest() == nullptr;
+    if (!uniform) job.levels = LevelsInNow();
+    job.qp = planner_.Plan(frame_, uniform ? nullptr : &job.levels, base_qp,
+                           uniform ? base_qp : newest()->base_qp);
+  }
+  schedule_.OnPlanned(frame_.id, frame_.pts, now);
+  captured_at_[frame_.id] = now;
+  chain_.AddAnchor(frame_.id, options_.width, options_.height, then_from_now_.step);
+  return job;
+}
+
+Result<EncodedFrame> DeviceSession::Encode(const KeyframeJob& job) {
+  return encoder_->Encode(job.frame, job.qp.empty() ? nullptr : &job.qp, job.force_idr);
+}
+
+CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded) const {
+  CodedFrame message;
+  message.frame = job.frame.id;
+  message.capture_time = job.frame.pts;
+  message.idr = coded.idr;
+  message.access_unit = std::move(coded.access_unit);
+  message.held = job.held;
+  if (options_.hash_reconstruction) message.reconstruction_hash = HashPixels(coded.reconstruction);
+  return message;
+}
+
+void DeviceSession::OnKeyframeLost(FrameId frame) {
+  need_idr_ = true;
+  schedule_.OnLost(frame);
+  captured_at_.erase(frame);
+  if (newest() == nullptr || newest()->frame != frame) chain_.Drop(frame);
+}
+
+const DeviceSession::Feedback* DeviceSession::FindKnown(FrameId frame) const {
+  const auto found = std::find_if(known_.begin(), known_.end(),
+                                  [&](const Feedback& feedback) { return feedback.frame == frame; });
+  return found == known_.end() ? nullptr : &*found;
+}
+
+DeviceSession::Feedback* DeviceSession::Arriving(FrameId frame) {
+  if (newest() != nullptr && frame <= newest()->frame) return nullptr;  // older than what is held
+  if (!chain_.Find(frame)) return nullptr;                              // lost or unknown
+  if (arriving_.frame != frame) arriving_ = Feedback{.frame = frame};
+  return &arriving_;
+}
+
+void DeviceSession::AdoptArrivingIfComplete() {
+  if (arriving_.labels.empty() || arriving_.levels.empty()) return;
+  known_.push_back(std::exchange(arriving_, {}));
+  if (known_.size() > kKnownKept) known_.pop_front();
+  chain_.DropBefore(known_.back().frame);
+  labels_current_ = false;
+}
+
+Status DeviceSession::OnLevels(const Levels& message) {
+  Feedback* feedback = Arriving(message.frame);
+  if (feedback == nullptr) return OkStatus();
+  const Feedback* previous =
+      message.previous == message.frame ? nullptr : FindKnown(message.previous);
+  if (message.previous != message.frame && previous == nullptr) {
+    return Fail("levels of frame {} refer to frame {}, which is not held", message.frame,
+                message.previous);
+  }
+  STAC_ASSIGN_OR_RETURN(feedback->levels,
+                        DecodeLevels(message.coded, regions().columns(), regions().rows(),
+                                     profile_.level_count, previous ? &previous->levels : nullptr));
+  feedback->base_qp = message.base_qp;
+  feedback->bytes += message.coded.size();
+  AdoptArrivingIfComplete();
+  return OkStatus();
+}
+
+Status DeviceSession::OnLabels(const Labels& message) {
+  Feedback* feedback = Arriving(message.frame);
+  if (feedback == nullptr) return OkStatus();
+  const Feedback* previous =
+      message.previous == message.frame ? nullptr : FindKnown(message.previous);
+  if (message.previous != message.frame && previous == nullptr) {
+    return Fail("labels of frame {} refer to frame {}, which is not held", message.frame,
+                message.previous);
+  }
+  STAC_ASSIGN_OR_RETURN(feedback->labels,
+                        DecodeLabels(message.coded, options_.width, options_.height,
+                                     previous ? &previous->labels : nullptr));
+  feedback->bytes += message.coded.size();
+  AdoptArrivingIfComplete();
+  return OkStatus();
+}
+
+std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
+  const auto captured = captured_at_.find(stats.frame);
+  if (captured == captured_at_.end()) return std::nullopt;
+  if (!stats.error.empty()) {
+    OnKeyframeLost(stats.frame);
+    return FeedbackReport{.frame = stats.frame, .server = stats};
+  }
+  FeedbackReport report{.frame = stats.frame, .server = stats};
+  report.latency_ms = static_cast<double>(clock_->Now() - captured->second) / 1000;
+  if (const Feedback* feedback = FindKnown(stats.frame)) report.bytes = feedback->bytes;
+  captured_at_.erase(captured_at_.begin(), std::next(captured));
+  schedule_.OnAnswered(stats.frame, clock_->Now(), stats.processing_ms);
+  return report;
+}
+
+Result<std::optional<FeedbackReport>> DeviceSession::OnMessage(const Message& message) {
+  if (const auto* levels = std::get_if<Levels>(&message)) {
+    STAC_RETURN_IF_ERROR(OnLevels(*levels));
+  } else if (const auto* labels = std::get_if<Labels>(&message)) {
+    STAC_RETURN_IF_ERROR(OnLabels(*labels));
+  } else if (const auto* stats = std::get_if<ServerStats>(&message)) {
+    return OnStats(*stats);
+  } else if (const auto* bye = std::get_if<Bye>(&message)) {
+    OnDisconnected();
+    return Fail("the server ended the session: {}", bye->reason);
+  } else {
+    return Fail("the server sent a message that only devices send");
+  }
+  return std::nullopt;
+}
+
+Result<std::optional<PropagatedLabels>> DeviceSession::MakeUpstreamLabels() {
+  if (!options_.server_consumes || !connected_ || newest() == nullptr) return std::nullopt;
+  const LabelMap& now = labels();
+  const bool predict = upstream_frame_.has_value();
+  PropagatedLabels message;
+  message.frame = frame_.id;
+  message.anchor = newest()->frame;
+  message.previous = predict ? *upstream_frame_ : frame_.id;
+  STAC_ASSIGN_OR_RETURN(message.coded, EncodeLabels(now, predict ? &upstream_ : nullptr));
+  upstream_ = now;
+  upstream_frame_ = frame_.id;
+  return message;
+}
+
+void DeviceSession::Configure(const Configuration& configuration) {
+  configuration_ = configuration;
+  schedule_.SetRate(configuration.keyframe_fps);
+}
+
+}  // namespace stac

@@ -1,0 +1,49 @@
+#include "stac/device/keyframe_planner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "stac/base/check.h"
+#include "stac/codec/qp_plan.h"
+
+namespace stac {
+
+KeyframePlanner::KeyframePlanner(const PlannerOptions& options, int width, int height)
+    : options_(options),
+      regions_{.frame_width = width, .frame_height = height, .region_size = options.region_size},
+      ladder_(32, 10, kMaxQp) {
+  STAC_CHECK(options.region_size > 0 && options.region_size % kMacroblock == 0);
+}
+
+QpMap KeyframePlanner::Plan(const Frame& frame, const LevelMap* levels, double base_qp,
+                            double levels_base_qp) const {
+  const double uniform =
+      options_.middle_level_first ? ladder_.Qp(ladder_.middle()) : base_qp;
+  Grid<float> wanted(regions_.mb_columns(), regions_.mb_rows(), static_cast<float>(uniform));
+  if (levels != nullptr) {
+    STAC_CHECK(levels->SameSize(regions_.columns(), regions_.rows()));
+    const double shift = base_qp - levels_base_qp;
+    const int mbs_per_region = options_.region_size / kMacroblock;
+    for (int y = 0; y < wanted.height(); ++y) {
+      for (int x = 0; x < wanted.width(); ++x) {
+        const int level = (*levels)(x / mbs_per_region, y / mbs_per_region);
+        wanted(x, y) = static_cast<float>(ladder_.Qp(level) + shift);
+      }
+    }
+  }
+  return PlanWanted(frame, std::move(wanted));
+}
+
+QpMap KeyframePlanner::PlanWanted(const Frame& frame, Grid<float> wanted_qp) const {
+  STAC_CHECK(wanted_qp.SameSize(regions_.mb_columns(), regions_.mb_rows()));
+  if (options_.aq_strength > 0) {
+    const Grid<float> aq = VarianceAqOffsets(frame, options_.aq_strength);
+    for (size_t i = 0; i < wanted_qp.size(); ++i) wanted_qp[i] += aq[i];
+  }
+  double sum = 0;
+  for (const float qp : wanted_qp) sum += std::clamp(qp, 1.0f, float(kMaxQp));
+  const int anchor = static_cast<int>(std::lround(sum / static_cast<double>(wanted_qp.size())));
+  return SnapToParity(wanted_qp, anchor);
+}
+
+}  // namespace stac

@@ -1,0 +1,63 @@
+#include "stac/device/keyframe_schedule.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace stac {
+namespace {
+
+constexpr double kFps = 10;
+constexpr Micros kFrame = 100'000;
+
+// Runs `frames` frames against a server that answers each keyframe `turnaround` frames later.
+std::vector<FrameId> Keyframes(KeyframeSchedule& schedule, int frames, int turnaround,
+                               double processing_ms) {
+  std::vector<FrameId> sent;
+  for (FrameId i = 0; i < static_cast<FrameId>(frames); ++i) {
+    const Micros now = i * kFrame;
+    for (const FrameId id : std::vector<FrameId>(sent)) {
+      if (id + turnaround == i) schedule.OnAnswered(id, now, processing_ms);
+    }
+    if (schedule.Due(now, kFps)) {
+      schedule.OnPlanned(i, now, now);
+      sent.push_back(i);
+    }
+  }
+  return sent;
+}
+
+TEST(KeyframeScheduleTest, KeepsTheWantedRate) {
+  KeyframeSchedule schedule({.keyframe_fps = 2.5});
+  EXPECT_EQ(Keyframes(schedule, 20, 1, 10), (std::vector<FrameId>{0, 4, 8, 12, 16}));
+}
+
+TEST(KeyframeScheduleTest, RatesThatDoNotDivideTheFrameRateAreKeptOnAverage) {
+  KeyframeSchedule schedule({.keyframe_fps = 4});
+  EXPECT_EQ(Keyframes(schedule, 20, 1, 10).size(), 8u);
+}
+
+TEST(KeyframeScheduleTest, NeverFasterThanTheServerProcesses) {
+  // The round trip is all processing: a second keyframe in flight would only wait there.
+  KeyframeSchedule schedule({.keyframe_fps = 0});
+  EXPECT_EQ(Keyframes(schedule, 20, 5, 500), (std::vector<FrameId>{0, 5, 10, 15}));
+}
+
+TEST(KeyframeScheduleTest, OpensTheWindowWhenTheNetworkIsTheDelay) {
+  KeyframeSchedule schedule({.keyframe_fps = 0, .max_unanswered = 4});
+  const auto sent = Keyframes(schedule, 40, 4, 100);  // 400 ms round trip, 100 ms of them processing
+  EXPECT_EQ(schedule.window(), 4);
+  EXPECT_GE(sent.size(), 34u);
+}
+
+TEST(KeyframeScheduleTest, UnansweredKeyframesExpire) {
+  KeyframeSchedule schedule({.keyframe_fps = 0, .answer_timeout = 1'000'000});
+  schedule.OnPlanned(3, 0, 0);
+  EXPECT_FALSE(schedule.Due(kFrame, kFps));
+  EXPECT_TRUE(schedule.ExpireUnanswered(1'000'000).empty());
+  EXPECT_EQ(schedule.ExpireUnanswered(1'000'001), std::vector<FrameId>{3});
+  EXPECT_TRUE(schedule.Due(2'000'000, kFps));
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,304 @@
+#include "stac/device/live_device.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "stac/base/bounded_queue.h"
+#include "stac/base/log.h"
+#include "stac/device/connector.h"
+
+namespace stac {
+namespace {
+
+// How long the loop sleeps at most before it looks at coded keyframes and messages again.
+constexpr Micros kLoopWait = 2'000;
+// A paced file that is played later than this skips frames to catch up.
+constexpr Micros kTooLate = 500'000;
+
+struct CodedJob {
+  KeyframeJob job;
+  Result<EncodedFrame> coded;
+  double plan_ms = 0;
+  double encode_ms = 0;
+};
+
+struct PlannedJob {
+  KeyframeJob job;
+  double plan_ms = 0;
+};
+
+}  // namespace
+
+struct LiveDevice::Impl {
+  LiveDeviceOptions options;
+  DeviceSession* session;
+  FrameSource* source;
+  DeviceSink* sink;
+  Connector connector;
+
+  SystemClock clock;
+  DeviceTotals totals;
+  std::unique_ptr<Link> link;
+  BoundedQueue<Result<Frame>> captured{3};
+  BoundedQueue<PlannedJob> to_encode{1};
+  BoundedQueue<CodedJob> encoded{2};
+  std::atomic<int64_t> dropped{0};
+  bool encoding = false;
+
+  Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
+      : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
+
+  void CaptureLoop(const std::atomic<bool>& stop);
+  void EncodeLoop();
+  void Adopt(Connection connection);
+  void Disconnect(const std::string& reason);
+  void Send(const Message& message, int64_t& bytes, Micros ttl);
+  void ReceiveMessages();
+  void SendEncoded();
+  void Serve();
+  void WaitUntil(Micros time, const std::atomic<bool>& stop);
+  void OnFrame(const Frame& frame, Micros available);
+  Status Loop(const std::atomic<bool>& stop);
+};
+
+void LiveDevice::Impl::CaptureLoop(const std::atomic<bool>& stop) {
+  const bool live = source->info().live;
+  while (!stop) {
+    auto next = source->Next();
+    if (next && !*next) break;
+    Result<Frame> item = next ? Result<Frame>(std::move(**next))
+                              : Result<Frame>(tl::unexpected<Error>(std::move(next).error()));
+    const bool failed = !item;
+    if (live && !failed) {
+      dropped += captured.PushDroppingOldest(std::move(item));
+    } else if (!captured.Push(std::move(item))) {
+      return;
+    }
+    if (failed) break;
+  }
+  captured.Close();
+}
+
+void LiveDevice::Impl::EncodeLoop() {
+  while (auto planned = to_encode.Pop()) {
+    Stopwatch watch;
+    auto coded = session->Encode(planned->job);
+    if (!encoded.Push({std::move(planned->job), std::move(coded), planned->plan_ms,
+                       watch.Milliseconds()})) {
+      return;
+    }
+  }
+}
+
+void LiveDevice::Impl::Adopt(Connection connection) {
+  link = std::move(connection.link);
+  if (const Status status = session->OnWelcome(connection.welcome); !status) {
+    Disconnect(status.error().message);
+    return;
+  }
+  int64_t ignored = 0;
+  Send(options.configuration, ignored, 0);
+  spdlog::info("connected: network {} with {} classes", connection.welcome.network,
+               connection.welcome.class_count);
+}
+
+void LiveDevice::Impl::Disconnect(const std::string& reason) {
+  if (!link) return;
+  spdlog::warn("connection lost ({}); labels go on from the last ones, reconnecting", reason);
+  link->Close();
+  link.reset();
+  session->OnDisconnected();
+  connector.Start(session->MakeHello());
+}
+
+void LiveDevice::Impl::Send(const Message& message, int64_t& bytes, Micros ttl) {
+  const Bytes serialized = Serialize(message);
+  if (const Status status = link->Send(serialized, ttl); !status) {
+    Disconnect(status.error().message);
+    return;
+  }
+  bytes += static_cast<int64_t>(serialized.size());
+}
+
+void LiveDevice::Impl::ReceiveMessages() {
+  while (link) {
+    auto received = link->Receive();
+    if (!received) return Disconnect(received.error().message);
+    if (!*received) return;
+    totals.feedback_bytes += static_cast<int64_t>((*received)->size());
+    auto message = Parse(**received);
+    if (!message) return Disconnect(message.error().message);
+    auto report = session->OnMessage(*message);
+    if (!report) return Disconnect(report.error().message);
+    if (*report) sink->OnFeedback(**report);
+  }
+}
+
+void LiveDevice::Impl::SendEncoded() {
+  while (auto done = encoded.PopFor(0)) {
+    encoding = false;
+    KeyframeRecord record{.frame = done->job.frame.id,
+                          .plan_ms = done->plan_ms,
+                          .encode_ms = done->encode_ms};
+    if (!done->coded) {
+      spdlog::error("keyframe {}: {}", record.frame, done->coded.error().message);
+      session->OnKeyframeLost(record.frame);
+      continue;
+    }
+    record.idr = done->coded->idr;
+    record.bytes = done->coded->access_unit.size();
+    record.mean_qp = done->coded->mean_qp;
+    const Bytes access_unit = done->coded->access_unit;
+    const Message message = session->MakeMessage(done->job, std::move(*done->coded));
+    if (link) Send(message, totals.video_bytes, options.keyframe_ttl);
+    record.sent = link != nullptr;
+    if (!record.sent) session->OnKeyframeLost(record.frame);
+    ++totals.keyframes;
+    sink->OnKeyframe(record, done->job, access_unit);
+  }
+}
+
+void LiveDevice::Impl::Serve() {
+  SendEncoded();
+  if (link) {
+    ReceiveMessages();
+  } else if (auto connection = connector.Poll()) {
+    ++totals.reconnects;
+    Adopt(std::move(*connection));
+  }
+}
+
+void LiveDevice::Impl::WaitUntil(Micros time, const std::atomic<bool>& stop) {
+  for (;;) {
+    Serve();
+    const Micros left = time - clock.Now();
+    if (left <= 0 || stop) return;
+    if (link && !encoding) {
+      link->Wait(std::min(left, kLoopWait));
+    } else {
+      std::this_thread::sleep_for(std::chrono::microseconds(std::min<Micros>(left, 500)));
+    }
+  }
+}
+
+void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
+  Stopwatch watch;
+  FrameRecord record{.frame = frame.id, .pts = frame.pts};
+  const LabelMap& labels = session->OnFrame(frame);
+  record.propagate_ms = watch.Milliseconds();
+  record.label_latency_ms = static_cast<double>(clock.Now() - available) / 1000;
+  record.label_age = session->label_age().value_or(-1);
+
+  if (link) {
+    // Drop before coding: labels that would only queue up are not predicted from, nor sent.
+    constexpr int64_t kUpstreamQueue = 64 << 10;
+    if (link->Stats().unsent_bytes < kUpstreamQueue) {
+      auto upstream = session->MakeUpstreamLabels();
+      if (!upstream) {
+        spdlog::error("labels of frame {}: {}", frame.id, upstream.error().message);
+      } else if (*upstream) {
+        const int64_t before = totals.label_bytes;
+        Send(**upstream, totals.label_bytes, 0);
+        record.label_bytes = totals.label_bytes - before;
+      }
+    }
+  }
+  if (link && !encoding) {
+    Stopwatch plan;
+    if (auto job = session->PlanKeyframe()) {
+      record.keyframe = true;
+      encoding = true;
+      to_encode.Push({std::move(*job), plan.Milliseconds()});
+    }
+  }
+  ++totals.frames;
+  sink->OnFrame(record, frame, labels);
+}
+
+Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
+  const SourceInfo& info = source->info();
+  const bool pace = options.pace && !info.live;
+  const auto interval = static_cast<Micros>(1e6 / info.fps);
+  Micros origin = -1;
+  while (!stop) {
+    Serve();
+    auto item = captured.PopFor(kLoopWait);
+    if (!item) {
+      if (captured.drained()) break;
+      continue;
+    }
+    if (!*item) return tl::unexpected<Error>(item->error());
+    Frame& frame = **item;
+    if (options.seconds > 0 && static_cast<double>(frame.pts) >= options.seconds * 1e6) break;
+    totals.seconds = static_cast<double>(frame.pts + interval) / 1e6;
+    Micros available = clock.Now();
+    if (pace) {
+      if (origin < 0) origin = available - frame.pts;
+      if (available - (origin + frame.pts) > kTooLate) {
+        ++dropped;
+        continue;
+      }
+      WaitUntil(origin + frame.pts, stop);
+      available = std::max(origin + frame.pts, available);
+    }
+    OnFrame(frame, available);
+    // Unpaced runs are for files: give the server time to answer instead of outrunning it.
+    if (!options.pace && !info.live) {
+      while (!stop && link && (encoding || session->unanswered() > 0)) {
+        WaitUntil(clock.Now() + kLoopWait, stop);
+      }
+    }
+  }
+  // Drain: what is being coded still goes out, and answers on their way are counted.
+  const Micros deadline = clock.Now() + 3'000'000;
+  while (link && (encoding || session->unanswered() > 0) && clock.Now() < deadline) {
+    WaitUntil(clock.Now() + kLoopWait, stop);
+    Serve();
+    if (stop && !encoding) break;
+  }
+  return OkStatus();
+}
+
+LiveDevice::LiveDevice(LiveDeviceOptions options, DeviceSession* session, FrameSource* source,
+                       Connect connect, DeviceSink* sink)
+    : impl_(std::make_unique<Impl>(std::move(options), session, source, std::move(connect), sink)) {
+}
+
+LiveDevice::~LiveDevice() = default;
+
+Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
+  Impl& impl = *impl_;
+  impl.session->Configure(impl.options.configuration);
+  auto first = impl.connector.ConnectOnce(impl.session->MakeHello());
+  if (first) {
+    impl.link = std::move(first->link);
+    STAC_RETURN_IF_ERROR(impl.session->OnWelcome(first->welcome));
+    impl.Send(impl.options.configuration, impl.totals.video_bytes, 0);
+  } else if (impl.options.keep_trying) {
+    spdlog::warn("{}; trying again", first.error().message);
+    impl.connector.Start(impl.session->MakeHello());
+  } else {
+    return tl::unexpected<Error>(std::move(first).error());
+  }
+
+  std::thread capture([&] { impl.CaptureLoop(stop); });
+  std::thread encode([&] { impl.EncodeLoop(); });
+  const Status outcome = impl.Loop(stop);
+  impl.captured.Close();
+  impl.to_encode.Close();
+  impl.encoded.Close();
+  capture.join();
+  encode.join();
+  impl.connector.Stop();
+  if (impl.link) {
+    int64_t ignored = 0;
+    impl.Send(Bye{.reason = "end of the stream"}, ignored, 0);
+    if (impl.link) impl.link->Close();
+  }
+  STAC_RETURN_IF_ERROR(outcome);
+  impl.totals.dropped = impl.dropped;
+  return impl.totals;
+}
+
+}  // namespace stac

@@ -1,0 +1,282 @@
+#include "stac/server/live_server.h"
+
+#include <algorithm>
+#include <condition_variable>
+#include <list>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "stac/base/log.h"
+
+namespace stac {
+namespace {
+
+constexpr Micros kReceiveWait = 100'000;
+constexpr Micros kHelloTimeout = 5'000'000;
+constexpr Micros kFeedbackTtl = 2'000'000;
+
+// One device: its link, its session and the thread that receives from it.
+struct Peer {
+  std::unique_ptr<Link> link;
+  std::string name;
+  std::mutex mutex;  // guards session's OnMessage, TakePending and waiting
+  std::unique_ptr<ServerSession> session;
+  std::thread receiver;
+  std::atomic<bool> gone{false};
+  std::atomic<size_t> video_bytes{0};
+};
+
+}  // namespace
+
+struct LiveServer::Impl {
+  ServerOptions options;
+  Profile profile;
+  std::unique_ptr<Segmenter> segmenter;
+  ServerSession::DecoderFactory decoders;
+  OnServed on_served;
+  OnLabels on_labels;
+  SystemClock clock;
+
+  mutable std::mutex mutex;  // guards peers, next and the counters
+  std::condition_variable work;
+  std::list<std::shared_ptr<Peer>> peers;
+  bool draining = false;
+  int64_t keyframes = 0;
+  double mean_processing_ms = 0;
+  std::thread worker;
+
+  size_t Send(Peer& peer, const Message& message);
+  bool Greet(Peer& peer);
+  void Receive(Peer& peer);
+  void HandleMessage(Peer& peer, ByteSpan bytes);
+  void Work();
+  std::shared_ptr<Peer> NextPeer(PendingFrame& pending, int& waiting);
+  void Serve(Peer& peer, const PendingFrame& pending, int waiting);
+  void Reap(bool all);
+};
+
+size_t LiveServer::Impl::Send(Peer& peer, const Message& message) {
+  const Bytes bytes = Serialize(message);
+  if (const auto status = peer.link->Send(bytes, kFeedbackTtl); !status) peer.gone = true;
+  return bytes.size();
+}
+
+bool LiveServer::Impl::Greet(Peer& peer) {
+  const Micros deadline = clock.Now() + kHelloTimeout;
+  while (clock.Now() < deadline && !peer.gone) {
+    auto received = peer.link->Receive();
+    if (!received) return false;
+    if (!*received) {
+      peer.link->Wait(kReceiveWait);
+      continue;
+    }
+    auto message = Parse(**received);
+    const auto* hello = message ? std::get_if<Hello>(&*message) : nullptr;
+    if (hello == nullptr) {
+      spdlog::warn("{}: the first message is not a hello: {}", peer.name,
+                   message ? "another kind" : message.error().message);
+      return false;
+    }
+    const Welcome welcome = peer.session->OnHello(*hello);
+    Send(peer, welcome);
+    if (!hello->device.empty()) peer.name = hello->device + "@" + peer.name;
+    if (!welcome.accepted) {
+      spdlog::warn("{}: refused: {}", peer.name, welcome.reason);
+      peer.link->Wait(kReceiveWait);  // lets the refusal go out before the link closes
+      return false;
+    }
+    spdlog::info("{}: {}x{} at {:.4g} frames/s", peer.name, hello->width, hello->height,
+                 hello->fps);
+    return true;
+  }
+  spdlog::warn("{}: no hello within 5 s", peer.name);
+  return false;
+}
+
+void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
+  auto message = Parse(bytes);
+  if (!message) {
+    spdlog::warn("{}: {}; closing", peer.name, message.error().message);
+    peer.gone = true;
+    return;
+  }
+  if (std::holds_alternative<Bye>(*message)) {
+    spdlog::info("{}: {}", peer.name, std::get<Bye>(*message).reason);
+    peer.gone = true;
+    return;
+  }
+  std::unique_lock lock(peer.mutex);
+  auto replies = peer.session->OnMessage(*message);
+  lock.unlock();
+  if (!replies) {
+    spdlog::warn("{}: {}; closing", peer.name, replies.error().message);
+    Send(peer, Bye{.reason = replies.error().message});
+    peer.gone = true;
+    return;
+  }
+  for (const Message& reply : *replies) Send(peer, reply);
+  if (std::holds_alternative<CodedFrame>(*message)) {
+    peer.video_bytes = bytes.size();
+    std::lock_guard guard(mutex);
+    work.notify_one();
+  } else if (std::holds_alternative<PropagatedLabels>(*message) && on_labels) {
+    on_labels(peer.name, peer.session->upstream_frame(), *peer.session->upstream_labels());
+  }
+}
+
+void LiveServer::Impl::Receive(Peer& peer) {
+  if (Greet(peer)) {
+    while (!peer.gone) {
+      auto received = peer.link->Receive();
+      if (!received) {
+        spdlog::info("{}: gone: {}", peer.name, received.error().message);
+        break;
+      }
+      if (*received) {
+        HandleMessage(peer, **received);
+      } else {
+        peer.link->Wait(kReceiveWait);
+      }
+    }
+  }
+  peer.gone = true;
+  std::lock_guard guard(mutex);
+  work.notify_one();
+}
+
+std::shared_ptr<Peer> LiveServer::Impl::NextPeer(PendingFrame& pending, int& waiting) {
+  std::shared_ptr<Peer> found;
+  waiting = 0;
+  for (auto it = peers.begin(); it != peers.end(); ++it) {
+    std::lock_guard lock((*it)->mutex);
+    if (!found && !(*it)->gone) {
+      if (auto next = (*it)->session->TakePending()) {
+        pending = std::move(*next);
+        found = *it;
+      }
+    }
+    waiting += (*it)->session->waiting();
+  }
+  // Round robin: who was served goes to the end.
+  if (found) {
+    peers.remove(found);
+    peers.push_back(found);
+  }
+  return found;
+}
+
+void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waiting) {
+  auto answer = peer.session->Segment(pending, *segmenter, waiting);
+  if (!answer) {
+    spdlog::error("{}: frame {}: {}", peer.name, pending.frame.id, answer.error().message);
+    Send(peer, ServerStats{.frame = pending.frame.id, .error = answer.error().message});
+    return;
+  }
+  ServedKeyframe served{.device = peer.name, .stats = answer->stats,
+                        .video_bytes = peer.video_bytes};
+  for (const Message& message : answer->messages) served.feedback_bytes += Send(peer, message);
+  {
+    std::lock_guard guard(mutex);
+    ++keyframes;
+    const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
+    mean_processing_ms += share * (answer->stats.processing_ms - mean_processing_ms);
+  }
+  if (on_served) on_served(served);
+}
+
+void LiveServer::Impl::Work() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    PendingFrame pending;
+    int waiting = 0;
+    const std::shared_ptr<Peer> peer = NextPeer(pending, waiting);
+    if (peer) {
+      lock.unlock();
+      Serve(*peer, pending, waiting);
+      lock.lock();
+      continue;
+    }
+    Reap(false);
+    if (draining) return;
+    work.wait_for(lock, std::chrono::milliseconds(200));
+  }
+}
+
+// Joins the receivers of peers that are gone. Called with `mutex` held.
+void LiveServer::Impl::Reap(bool all) {
+  for (auto it = peers.begin(); it != peers.end();) {
+    Peer& peer = **it;
+    if (all) peer.gone = true;
+    if (!peer.gone) {
+      ++it;
+      continue;
+    }
+    // The receiver takes `mutex` once at its end, so it must not be held while joining.
+    std::shared_ptr<Peer> leaving = *it;
+    it = peers.erase(it);
+    mutex.unlock();
+    if (leaving->receiver.joinable()) leaving->receiver.join();
+    leaving->link->Close();
+    mutex.lock();
+    it = peers.begin();
+  }
+}
+
+LiveServer::LiveServer(ServerOptions options, Profile profile,
+                       std::unique_ptr<Segmenter> segmenter,
+                       ServerSession::DecoderFactory decoders, OnServed on_served,
+                       OnLabels on_labels)
+    : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+  impl_->profile = std::move(profile);
+  impl_->segmenter = std::move(segmenter);
+  impl_->decoders = std::move(decoders);
+  impl_->on_served = std::move(on_served);
+  impl_->on_labels = std::move(on_labels);
+  impl_->worker = std::thread([impl = impl_.get()] { impl->Work(); });
+}
+
+LiveServer::~LiveServer() { Drain(); }
+
+void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
+  auto peer = std::make_shared<Peer>();
+  peer->link = std::move(link);
+  peer->name = peer_name;
+  peer->session = std::make_unique<ServerSession>(impl_->options, impl_->profile,
+                                                  impl_->segmenter->info(), impl_->decoders,
+                                                  &impl_->clock);
+  std::lock_guard guard(impl_->mutex);
+  peer->receiver = std::thread([impl = impl_.get(), raw = peer.get()] { impl->Receive(*raw); });
+  impl_->peers.push_back(std::move(peer));
+}
+
+void LiveServer::Drain() {
+  {
+    std::lock_guard guard(impl_->mutex);
+    if (impl_->draining) return;
+    impl_->draining = true;
+    impl_->work.notify_one();
+  }
+  impl_->worker.join();
+  std::unique_lock lock(impl_->mutex);
+  for (const auto& peer : impl_->peers) {
+    if (!peer->gone) impl_->Send(*peer, Bye{.reason = "the server is shutting down"});
+  }
+  impl_->Reap(true);
+}
+
+ServerStatus LiveServer::Status() const {
+  std::lock_guard guard(impl_->mutex);
+  ServerStatus status{.keyframes = impl_->keyframes,
+                      .mean_processing_ms = impl_->mean_processing_ms};
+  for (const auto& peer : impl_->peers) {
+    if (peer->gone) continue;
+    std::lock_guard lock(peer->mutex);
+    ++status.devices;
+    status.waiting += peer->session->waiting();
+  }
+  return status;
+}
+
+}  // namespace stac

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "stac/base/clock.h"
+#include "stac/base/result.h"
+#include "stac/segment/segmenter.h"
+#include "stac/server/server_session.h"
+#include "stac/transport/link.h"
+
+namespace stac {
+
+// What the server did for one keyframe, for its log.
+struct ServedKeyframe {
+  std::string device;
+  ServerStats stats;
+  size_t video_bytes = 0;
+  size_t feedback_bytes = 0;
+};
+
+struct ServerStatus {
+  int devices = 0;
+  int64_t keyframes = 0;
+  int waiting = 0;
+  double mean_processing_ms = 0;
+};
+
+// Serves any number of devices: one thread per device receives and decodes, one runs the network
+// on the keyframes of all devices in turn. Each device has at most ServerOptions::max_waiting
+// decoded keyframes waiting; beyond that its oldest is answered without labels.
+class LiveServer {
+ public:
+  using OnServed = std::function<void(const ServedKeyframe&)>;
+  // Propagated labels that arrived from a device in server-consumer mode.
+  using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
+
+  LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
+             ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels);
+  ~LiveServer();
+
+  // Takes over a new peer; returns at once.
+  void Add(std::unique_ptr<Link> link, const std::string& peer);
+  // Stops taking in keyframes, answers those that wait, says goodbye. Waits for the threads.
+  void Drain();
+  ServerStatus Status() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace stac

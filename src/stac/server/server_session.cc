@@ -1,0 +1,192 @@
+#include "stac/server/server_session.h"
+
+#include <cmath>
+#include <utility>
+
+#include "stac/base/check.h"
+#include "stac/codec/label_coder.h"
+
+namespace stac {
+namespace {
+
+// Answers kept as references for predictive coding: more than a device's window of unanswered
+// keyframes.
+constexpr size_t kSentKept = 8;
+
+}  // namespace
+
+ServerSession::ServerSession(ServerOptions options, Profile profile, NetworkInfo network,
+                             DecoderFactory decoders, const Clock* clock)
+    : options_(std::move(options)),
+      profile_(std::move(profile)),
+      network_(std::move(network)),
+      decoders_(std::move(decoders)),
+      clock_(clock) {}
+
+ServerSession::~ServerSession() = default;
+
+Welcome ServerSession::OnHello(const Hello& hello) {
+  Welcome welcome;
+  welcome.network = network_.name;
+  welcome.class_count = network_.class_count;
+  welcome.max_keyframe_fps = options_.max_keyframe_fps;
+  const auto refuse = [&](std::string reason) {
+    welcome.reason = std::move(reason);
+    return welcome;
+  };
+  if (hello.version != kProtocolVersion) {
+    return refuse(fmt::format("it speaks protocol {}, this server {}: update the older of the two",
+                              hello.version, kProtocolVersion));
+  }
+  if (hello.width > options_.max_width || hello.height > options_.max_height) {
+    return refuse(fmt::format("frames of {}x{} are larger than the {}x{} accepted here; capture at "
+                              "a smaller size",
+                              hello.width, hello.height, options_.max_width, options_.max_height));
+  }
+  if (hello.region_size <= 0 || hello.region_size % kMacroblock != 0) {
+    return refuse(fmt::format("region size {} is not a multiple of 16", hello.region_size));
+  }
+  if (!hello.profile_hash.empty() && hello.profile_hash != ProfileHash(profile_)) {
+    return refuse(fmt::format("its profile {} is not the one of network {} here ({}); start the "
+                              "device without a profile or calibrate again",
+                              hello.profile_hash, network_.name, ProfileHash(profile_)));
+  }
+  auto decoder = decoders_(
+      DecoderOptions{.max_width = options_.max_width, .max_height = options_.max_height});
+  if (!decoder) return refuse(decoder.error().message);
+  decoder_ = std::move(*decoder);
+  hello_ = hello;
+  regions_ = {.frame_width = hello.width, .frame_height = hello.height,
+              .region_size = hello.region_size};
+  accepted_ = true;
+  welcome.accepted = true;
+  welcome.profile_json = ToJson(profile_);
+  return welcome;
+}
+
+Result<std::vector<Message>> ServerSession::OnMessage(const Message& message) {
+  if (!accepted_) return Fail("a message came before the hello was accepted");
+  if (const auto* coded = std::get_if<CodedFrame>(&message)) return OnCodedFrame(*coded);
+  if (const auto* configuration = std::get_if<Configuration>(&message)) {
+    configuration_ = *configuration;
+    return std::vector<Message>{};
+  }
+  if (const auto* labels = std::get_if<PropagatedLabels>(&message)) {
+    STAC_RETURN_IF_ERROR(OnUpstreamLabels(*labels));
+    return std::vector<Message>{};
+  }
+  if (std::holds_alternative<Bye>(message)) return std::vector<Message>{};
+  return Fail("the device sent a message that only servers send");
+}
+
+Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded) {
+  std::vector<Message> replies;
+  const auto reject = [&](std::string reason) {
+    need_idr_ = true;
+    replies.emplace_back(ServerStats{.frame = coded.frame, .error = std::move(reason)});
+    return replies;
+  };
+  const Micros arrived = clock_->Now();
+  if (need_idr_ && !coded.idr) return reject("waiting for an IDR");
+  Stopwatch watch;
+  auto decoded = decoder_->Decode(coded.access_unit);
+  if (!decoded) return reject(decoded.error().message);
+  if (decoded->frame.width() != hello_.width || decoded->frame.height() != hello_.height) {
+    return Fail("frame {} is {}x{}, but {}x{} was announced", coded.frame, decoded->frame.width(),
+                decoded->frame.height(), hello_.width, hello_.height);
+  }
+  if (coded.reconstruction_hash != 0 &&
+      coded.reconstruction_hash != HashPixels(decoded->frame)) {
+    return reject("the decoded picture differs from the encoder's reconstruction");
+  }
+  need_idr_ = false;
+  decoded->frame.id = coded.frame;
+  decoded->frame.pts = coded.capture_time;
+  pending_.push_back({.frame = std::move(decoded->frame),
+                      .held = coded.held,
+                      .configuration = configuration_,
+                      .arrived = arrived,
+                      .decode_ms = watch.Milliseconds()});
+  while (static_cast<int>(pending_.size()) > options_.max_waiting) {
+    // Decoded, so references stay valid; answered without labels, so the device can go on.
+    replies.emplace_back(ServerStats{.frame = pending_.front().frame.id});
+    pending_.pop_front();
+  }
+  return replies;
+}
+
+Status ServerSession::OnUpstreamLabels(const PropagatedLabels& labels) {
+  const bool predicted = labels.previous != labels.frame;
+  if (predicted && (upstream_.empty() || labels.previous != upstream_frame_)) {
+    return Fail("labels of frame {} refer to frame {}, which is not held", labels.frame,
+                labels.previous);
+  }
+  STAC_ASSIGN_OR_RETURN(upstream_, DecodeLabels(labels.coded, hello_.width, hello_.height,
+                                                predicted ? &upstream_ : nullptr));
+  upstream_frame_ = labels.frame;
+  return OkStatus();
+}
+
+std::optional<PendingFrame> ServerSession::TakePending() {
+  if (pending_.empty()) return std::nullopt;
+  PendingFrame next = std::move(pending_.front());
+  pending_.pop_front();
+  return next;
+}
+
+void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
+                                 const Configuration& configuration, ServerAnswer& answer) const {
+  answer.sensitivity = RegionSensitivity(gradients, regions_, options_.sensitivity);
+  const LevelLadder ladder = profile_.ladder();
+  if (options_.rule == AllocationRule::kPower) {
+    answer.levels = PowerLevels(answer.sensitivity, configuration.base_qp,
+                                options_.power, ladder);
+    return;
+  }
+  std::vector<double> budgets(ladder.count());
+  for (int l = 0; l < ladder.count(); ++l) {
+    budgets[l] = profile_.budget_of_level0 * ladder.RelativeBudget(l);
+  }
+  answer.levels = AlgorithmOne(TableWeights(gradients.front(), profile_.gradients, regions_),
+                               BudgetOfBaseQp(profile_, configuration.base_qp, regions_),
+                               hello_.width * hello_.height, budgets);
+}
+
+Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segmenter& segmenter,
+                                            int queue) {
+  Objective objective = options_.objective;
+  if (options_.rule == AllocationRule::kPaper) objective.kind = ObjectiveKind::kFakeLabelLoss;
+  STAC_ASSIGN_OR_RETURN(Segmentation segmentation,
+                        segmenter.RunWithGradient(pending.frame, objective));
+  ServerAnswer answer;
+  answer.labels = std::move(segmentation.labels);
+  ChooseLevels(segmentation.gradients, pending.configuration, answer);
+
+  const FrameId id = pending.frame.id;
+  const auto held = pending.held == id ? sent_.end() : sent_.find(pending.held);
+  const bool predict = held != sent_.end();
+  const FrameId previous = predict ? pending.held : id;
+  answer.messages.emplace_back(
+      Levels{.frame = id,
+             .previous = previous,
+             .base_qp = pending.configuration.base_qp,
+             .coded = EncodeLevels(answer.levels, predict ? &held->second.levels : nullptr)});
+  STAC_ASSIGN_OR_RETURN(
+      Bytes coded_labels,
+      EncodeLabels(answer.labels, predict ? &held->second.labels : nullptr));
+  answer.messages.emplace_back(
+      Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels)});
+  answer.stats = {.frame = id,
+                  .processing_ms = static_cast<double>(clock_->Now() - pending.arrived) / 1000,
+                  .decode_ms = pending.decode_ms,
+                  .forward_ms = segmentation.forward_ms,
+                  .gradient_ms = segmentation.gradient_ms,
+                  .queue = queue};
+  answer.messages.emplace_back(answer.stats);
+
+  sent_[id] = {.labels = answer.labels, .levels = answer.levels};
+  if (sent_.size() > kSentKept) sent_.erase(sent_.begin());
+  return answer;
+}
+
+}  // namespace stac
