@@ -38,6 +38,8 @@ class SyntheticScene {
   std::unique_ptr<World> world_;
 };
 
-std::unique_ptr<FrameSource> MakeSyntheticSource(const SyntheticOptions& options);
+// Frames 0 .. frame_count-1 of the scene, of which `options` may choose; folder_fps is not used.
+std::unique_ptr<FrameSource> MakeSyntheticSource(const SyntheticOptions& scene,
+                                                 const SourceOptions& options = {});
 
 }  // namespace stac
