@@ -22,11 +22,17 @@ function(stac_library name)
   add_library(${name} STATIC ${ARG_SOURCES})
   target_link_libraries(${name} PUBLIC stac_flags ${ARG_DEPS} PRIVATE ${ARG_PRIVATE_DEPS})
   if(BUILD_TESTING AND ARG_TESTS)
-    add_executable(${name}_test ${ARG_TESTS})
-    target_link_libraries(${name}_test PRIVATE ${name} ${ARG_TEST_DEPS} ${ARG_PRIVATE_DEPS}
-                                               GTest::gmock_main)
-    target_compile_definitions(${name}_test PRIVATE STAC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    gtest_discover_tests(${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60
-                         PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: no STAC_DATA")
+    stac_test(${name}_test SOURCES ${ARG_TESTS} DEPS ${name} ${ARG_TEST_DEPS} ${ARG_PRIVATE_DEPS})
   endif()
+endfunction()
+
+# stac_test(NAME SOURCES a_test.cc ... DEPS ...): a test binary of its own, for what spans folders.
+function(stac_test name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock_main)
+  target_compile_definitions(${name} PRIVATE STAC_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  string(REGEX REPLACE "_test$" "" prefix ${name})
+  gtest_discover_tests(${name} TEST_PREFIX ${prefix}. DISCOVERY_TIMEOUT 60
+                       PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: no STAC_DATA")
 endfunction()

@@ -1,0 +1,158 @@
+#include <memory>
+
+#include "command.h"
+#include "device_files.h"
+#include "stac/base/file.h"
+#include "stac/base/log.h"
+#include "stac/capture/frame_source.h"
+#include "stac/device/live_device.h"
+#include "stac/flow/optical_flow.h"
+#include "stac/transport/srt_link.h"
+
+namespace stac {
+namespace {
+
+struct Options {
+  std::string server = "127.0.0.1:7331";
+  std::string input;
+  std::string name = "camera";
+  std::string profile;
+  std::string consumer = "device";
+  std::string flow = "fast";
+  double seconds = 0;
+  double qp = 30;
+  double budget = 0;
+  bool wait = false;
+  bool no_pace = false;
+  bool json = false;
+  bool check = false;
+  std::string summary;
+  SourceOptions source;
+  FlowOptions flow_options;
+  DeviceOptions device;
+  DeviceFiles files;
+};
+
+Status RunDevice(Options options) {
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source,
+                        OpenSource(options.input, options.source));
+  const SourceInfo& info = source->info();
+  DeviceOptions& device = options.device;
+  device.name = options.name;
+  device.width = info.width;
+  device.height = info.height;
+  device.fps = info.fps;
+  device.color = info.color;
+  device.server_consumes = options.consumer == "server";
+  device.hash_reconstruction = options.check;
+  if (!options.profile.empty()) {
+    STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
+  }
+  if (options.budget > 0) {
+    if (!device.profile) return Fail("--budget needs the network's --profile; or use --qp");
+    const RegionGrid regions{info.width, info.height, device.planner.region_size};
+    options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
+  }
+  STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
+
+  SrtOptions srt;
+  srt.stream_id = options.name;
+  STAC_ASSIGN_OR_RETURN(srt.passphrase, PassphraseFromEnvironment());
+
+  const bool labels_on_stdout = options.files.labels == "-";
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
+                        DeviceRecorder::Create(options.files, true));
+  SystemClock clock;
+  DeviceSession session(device, MakeDisFlow(options.flow_options), MakeX264Encoder, &clock);
+  LiveDevice live({.configuration = {.base_qp = options.qp,
+                                     .keyframe_fps = device.schedule.keyframe_fps},
+                   .seconds = options.seconds,
+                   .pace = !options.no_pace,
+                   .keep_trying = options.wait},
+                  &session, source.get(), [&] { return ConnectSrt(options.server, srt); },
+                  recorder.get());
+  spdlog::info("{}: {}x{} at {:.4g} frames/s, {}", info.name, info.width, info.height, info.fps,
+               ToString(info.color));
+  STAC_ASSIGN_OR_RETURN(const DeviceTotals totals, live.Run(stop_requested));
+  fmt::print(stderr, "\n");
+  STAC_RETURN_IF_ERROR(recorder->Finish());
+  const std::string summary = recorder->Summary(totals, info.fps);
+  if (!options.summary.empty()) STAC_RETURN_IF_ERROR(WriteFile(options.summary, summary + "\n"));
+  if (options.json && !labels_on_stdout) fmt::print("{}\n", summary);
+  spdlog::info("{} frames, {} keyframes, {:.1f} kb/s of video", totals.frames, totals.keyframes,
+               totals.seconds > 0 ? totals.video_bytes * 8e-3 / totals.seconds : 0.0);
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddDeviceCommand(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = AddCommand(
+      app, "device", "Send a camera's or file's video; deliver labels for every frame.",
+      "  stac device --input street.mp4 --server edge.example:7331 --labels out/labels\n"
+      "  stac device --input /dev/video0 --keyframe-fps 5 --labels - | my_consumer\n"
+      "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n",
+      [options] { return RunDevice(*options); });
+  DeviceOptions& device = options->device;
+  device.matrices = "jvt";
+  command->add_option("--input", options->input,
+                      "File, URL, camera, image folder, or synthetic:WxH@FPS")
+      ->required();
+  command->add_option("--server", options->server, "HOST:PORT")->capture_default_str();
+  command->add_option("--seconds", options->seconds, "Stop after this much video (0: at its end)");
+  command->add_option("--qp", options->qp, "Base QP: the quality knob, lower is better")
+      ->check(CLI::Range(-20.0, 71.0))
+      ->capture_default_str();
+  command->add_option("--budget", options->budget,
+                      "The same knob as the paper's B, the allowed loss increment of a frame");
+  command->add_option("--keyframe-fps", device.schedule.keyframe_fps,
+                      "Keyframes per second (0: as many as the server processes)")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
+      ->check(CLI::IsMember({"device", "server"}))
+      ->capture_default_str();
+  command->add_option("--labels", options->files.labels,
+                      "Folder for a PNG per frame, or - for PNGs on standard output, each after "
+                      "its length (32 bits, little-endian)");
+  command->add_option("--stream", options->files.stream, "File for the H.264 stream");
+  command->add_option("--plan", options->files.plan, "File for the planned QP maps (JSON lines)");
+  command->add_option("--log", options->files.log, "File for a JSON line per frame");
+  command->add_option("--summary", options->summary, "File for the closing summary (JSON)");
+  command->add_flag("--json", options->json, "Print the closing summary as JSON");
+  command->add_option("--name", options->name, "Of this device, for the server's log")
+      ->capture_default_str();
+  command->add_option("--profile", options->profile,
+                      "Refuse servers with another profile (default: take the server's)");
+  command->add_flag("--wait", options->wait, "Wait for a server that is not there yet");
+  command->add_flag("--no-pace", options->no_pace,
+                    "Play files frame by frame, each answered before the next");
+  command->add_flag("--check", options->check,
+                    "Debug: the server compares its picture with the encoder's, bit for bit");
+  command->add_option("--max-width", options->source.max_width, "Scale larger frames down");
+  command->add_option("--max-height", options->source.max_height, "Scale larger frames down");
+  command->add_option("--region", device.planner.region_size, "Region size in pixels")
+      ->check(CLI::IsMember({16, 32, 48, 64}))
+      ->capture_default_str();
+  command->add_option("--aq", device.planner.aq_strength, "Strength of variance AQ in the plan")
+      ->check(CLI::Range(0.0, 3.0))
+      ->capture_default_str();
+  command->add_option("--matrices", device.matrices, "Scaling matrices")
+      ->check(CLI::IsMember({"jvt", "profile", "flat"}))
+      ->capture_default_str();
+  command->add_option("--preset", device.encoder.preset, "x264 preset")->capture_default_str();
+  command->add_option("--encoder-threads", device.encoder.threads, "Sliced threads of x264")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
+  command->add_option("--flow", options->flow, "Optical flow preset")
+      ->check(CLI::IsMember({"ultrafast", "fast", "medium"}))
+      ->capture_default_str();
+  command->add_option("--flow-downscale", options->flow_options.downscale,
+                      "Optical flow at 1/N size")
+      ->check(CLI::IsMember({1, 2, 4}))
+      ->capture_default_str();
+  command->add_flag("--refine", device.planner.refine_residual,
+                    "Adjust levels to the residual, eq. (7)");
+}
+
+}  // namespace stac

@@ -1,0 +1,228 @@
+#include "device_files.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include <nlohmann/json.hpp>
+
+#include "stac/base/file.h"
+#include "stac/capture/image_io.h"
+
+namespace stac {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double Round(double value, double unit = 0.01) { return std::round(value / unit) * unit; }
+
+double Mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
+}
+
+Json Percentiles(const std::vector<double>& values) {
+  return {{"p50", Round(Percentile(values, 50))},
+          {"p95", Round(Percentile(values, 95))},
+          {"p99", Round(Percentile(values, 99))}};
+}
+
+std::string Hex(const QpMap& qp) {
+  std::string text;
+  text.reserve(qp.size() * 2);
+  for (const uint8_t value : qp) text += fmt::format("{:02x}", value);
+  return text;
+}
+
+Status OpenForWriting(std::ofstream& out, const std::string& path) {
+  if (path.empty()) return OkStatus();
+  const auto parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) STAC_RETURN_IF_ERROR(MakeFolder(parent));
+  out.open(path, std::ios::binary);
+  if (!out) return Fail("cannot write {}: check the path and permissions", path);
+  return OkStatus();
+}
+
+}  // namespace
+
+double Percentile(std::vector<double> values, double p) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  const auto rank = static_cast<size_t>(std::ceil(p / 100 * static_cast<double>(values.size())));
+  return values[std::clamp<size_t>(rank, 1, values.size()) - 1];
+}
+
+Result<std::unique_ptr<DeviceRecorder>> DeviceRecorder::Create(const DeviceFiles& files,
+                                                               bool show_status) {
+  std::unique_ptr<DeviceRecorder> recorder(new DeviceRecorder);
+  recorder->files_ = files;
+  recorder->show_status_ = show_status;
+  STAC_RETURN_IF_ERROR(OpenForWriting(recorder->stream_, files.stream));
+  STAC_RETURN_IF_ERROR(OpenForWriting(recorder->plan_, files.plan));
+  STAC_RETURN_IF_ERROR(OpenForWriting(recorder->log_, files.log));
+  if (!files.labels.empty() && files.labels != "-") {
+    STAC_RETURN_IF_ERROR(MakeFolder(files.labels));
+  }
+  recorder->writer_ = std::thread([raw = recorder.get()] { raw->WriteLabels(); });
+  return recorder;
+}
+
+DeviceRecorder::~DeviceRecorder() { (void)Finish(); }
+
+Status DeviceRecorder::WriteOne(const LabelJob& job) const {
+  if (files_.labels != "-") {
+    return WritePng(fmt::format("{}/{:06}.png", files_.labels, job.frame), job.labels);
+  }
+  STAC_ASSIGN_OR_RETURN(const Bytes png, EncodePng(job.labels));
+  ByteWriter out;
+  out.U32(static_cast<uint32_t>(png.size()));
+  out.Append(png);
+  if (std::fwrite(out.bytes().data(), 1, out.bytes().size(), stdout) != out.bytes().size() ||
+      std::fflush(stdout) != 0) {
+    return Fail("cannot write labels to standard output: the reader went away");
+  }
+  return OkStatus();
+}
+
+void DeviceRecorder::WriteLabels() {
+  while (auto job = queue_.Pop()) {
+    if (!write_status_) continue;  // keep draining, so that the device never hangs
+    write_status_ = WriteOne(*job);
+  }
+}
+
+Status DeviceRecorder::Finish() {
+  if (writer_.joinable()) {
+    queue_.Close();
+    writer_.join();
+  }
+  STAC_RETURN_IF_ERROR(write_status_);
+  for (std::ofstream* out : {&stream_, &plan_, &log_}) {
+    if (out->is_open() && !out->flush()) return Fail("a result file could not be written: disk full?");
+  }
+  return OkStatus();
+}
+
+void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
+                             const LabelMap& labels) {
+  label_latency_ms_.push_back(record.label_latency_ms);
+  propagate_ms_.push_back(record.propagate_ms);
+  if (record.label_age < 0) ++frames_without_labels_;
+  if (!files_.labels.empty()) {
+    LabelMap copy = labels.empty() ? LabelMap(frame.width(), frame.height(), kUnlabelled) : labels;
+    queue_.Push({record.frame, std::move(copy)});
+  }
+  if (log_.is_open()) {
+    log_ << Json{{"frame", record.frame},
+                 {"time", Round(static_cast<double>(record.pts) / 1e6, 0.001)},
+                 {"keyframe", record.keyframe},
+                 {"label_age", record.label_age},
+                 {"label_latency_ms", Round(record.label_latency_ms)},
+                 {"propagate_ms", Round(record.propagate_ms)},
+                 {"label_bytes", record.label_bytes}}
+                .dump()
+         << '\n';
+  }
+  if (show_status_) ShowStatus(record);
+}
+
+void DeviceRecorder::ShowStatus(const FrameRecord& record) {
+  if (since_status_.Milliseconds() < 500) return;
+  since_status_.Lap();
+  const double now = static_cast<double>(record.pts) / 1e6;
+  const double kbps =
+      now > last_status_pts_
+          ? static_cast<double>(status_video_bytes_) * 8e-3 / (now - last_status_pts_)
+          : 0;
+  status_video_bytes_ = 0;
+  last_status_pts_ = now;
+  const bool terminal = isatty(2) == 1;
+  fmt::print(stderr,
+             "{}{:6.1f} s  frame {}  labels {} frames old, {:.1f} ms  video {:.0f} kb/s  "
+             "keyframes {}{}",
+             terminal ? "\r" : "", now, record.frame, record.label_age, record.label_latency_ms,
+             kbps, encode_ms_.size(), terminal ? "\x1b[K" : "\n");
+  std::fflush(stderr);
+}
+
+void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
+                                ByteSpan access_unit) {
+  encode_ms_.push_back(record.encode_ms);
+  plan_ms_.push_back(record.plan_ms);
+  qp_sum_ += record.mean_qp;
+  status_video_bytes_ += static_cast<int64_t>(record.bytes);
+  if (stream_.is_open()) {
+    stream_.write(reinterpret_cast<const char*>(access_unit.data()),
+                  static_cast<std::streamsize>(access_unit.size()));
+  }
+  if (plan_.is_open() && !job.qp.empty()) {
+    plan_ << Json{{"frame", record.frame},
+                  {"idr", record.idr},
+                  {"columns", job.qp.width()},
+                  {"rows", job.qp.height()},
+                  {"qp", Hex(job.qp)}}
+                 .dump()
+          << '\n';
+  }
+  if (log_.is_open()) {
+    log_ << Json{{"keyframe", record.frame},  {"idr", record.idr},
+                 {"bytes", record.bytes},     {"mean_qp", Round(record.mean_qp)},
+                 {"plan_ms", Round(record.plan_ms)}, {"encode_ms", Round(record.encode_ms)},
+                 {"sent", record.sent}}
+                .dump()
+         << '\n';
+  }
+}
+
+void DeviceRecorder::OnFeedback(const FeedbackReport& report) {
+  if (report.server.error.empty()) {
+    keyframe_latency_ms_.push_back(report.latency_ms);
+    decode_ms_.push_back(report.server.decode_ms);
+    forward_ms_.push_back(report.server.forward_ms);
+    gradient_ms_.push_back(report.server.gradient_ms);
+  }
+  if (log_.is_open()) {
+    log_ << Json{{"feedback", report.frame},
+                 {"latency_ms", Round(report.latency_ms)},
+                 {"bytes", report.bytes},
+                 {"server_ms", Round(report.server.processing_ms)},
+                 {"queue", report.server.queue},
+                 {"error", report.server.error}}
+                .dump()
+         << '\n';
+  }
+}
+
+std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) const {
+  const auto kbps = [&](int64_t bytes) {
+    return totals.seconds > 0 ? Round(static_cast<double>(bytes) * 8e-3 / totals.seconds) : 0;
+  };
+  return Json{
+      {"frames", totals.frames},
+      {"keyframes", totals.keyframes},
+      {"fps", Round(fps, 0.001)},
+      {"seconds", Round(totals.seconds, 0.001)},
+      {"video_kbps", kbps(totals.video_bytes)},
+      {"label_kbps", kbps(totals.label_bytes)},
+      {"feedback_kbps", kbps(totals.feedback_bytes)},
+      {"mean_qp",
+       Round(encode_ms_.empty() ? 0 : qp_sum_ / static_cast<double>(encode_ms_.size()))},
+      {"label_latency_ms", Percentiles(label_latency_ms_)},
+      {"keyframe_latency_ms", Percentiles(keyframe_latency_ms_)},
+      {"stage_ms",
+       {{"propagate", Round(Mean(propagate_ms_))},
+        {"plan", Round(Mean(plan_ms_))},
+        {"encode", Round(Mean(encode_ms_))},
+        {"decode", Round(Mean(decode_ms_))},
+        {"forward", Round(Mean(forward_ms_))},
+        {"gradient", Round(Mean(gradient_ms_))}}},
+      {"frames_without_labels", frames_without_labels_},
+      {"dropped", totals.dropped},
+      {"reconnects", totals.reconnects}}
+      .dump(2);
+}
+
+}  // namespace stac

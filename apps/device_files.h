@@ -1,0 +1,72 @@
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "stac/base/bounded_queue.h"
+#include "stac/base/result.h"
+#include "stac/device/live_device.h"
+
+namespace stac {
+
+// Where a device's results go; empty paths are not written.
+struct DeviceFiles {
+  std::string labels;  // "-": length-prefixed PNG on standard output; otherwise a folder of PNG
+  std::string stream;  // the H.264 access units as sent
+  std::string plan;    // JSON lines: the planned QP of every macroblock of every keyframe
+  std::string log;     // JSON lines: every frame, keyframe and round trip
+};
+
+// The p-th percentile (0..100) of the values, by nearest rank; 0 without values.
+double Percentile(std::vector<double> values, double p);
+
+// Collects statistics and writes the files. PNG coding happens on a thread of its own, behind a
+// queue of 64 frames that makes the device wait when the disk cannot keep up: no frame's labels
+// are lost.
+class DeviceRecorder final : public DeviceSink {
+ public:
+  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files,
+                                                        bool show_status);
+  ~DeviceRecorder() override;
+
+  void OnFrame(const FrameRecord& record, const Frame& frame, const LabelMap& labels) override;
+  void OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
+                  ByteSpan access_unit) override;
+  void OnFeedback(const FeedbackReport& report) override;
+
+  // Waits until everything is written; the first failure to write, if there was one.
+  Status Finish();
+  // The closing summary as JSON text (keys as in summary.json, without accuracy).
+  std::string Summary(const DeviceTotals& totals, double fps) const;
+
+ private:
+  struct LabelJob {
+    FrameId frame;
+    LabelMap labels;
+  };
+  DeviceRecorder() = default;
+  void WriteLabels();
+  Status WriteOne(const LabelJob& job) const;
+  void ShowStatus(const FrameRecord& record);
+
+  DeviceFiles files_;
+  bool show_status_ = false;
+  std::ofstream stream_, plan_, log_;
+  BoundedQueue<LabelJob> queue_{64};
+  std::thread writer_;
+  Status write_status_;
+
+  std::vector<double> label_latency_ms_, keyframe_latency_ms_;
+  std::vector<double> propagate_ms_, plan_ms_, encode_ms_, decode_ms_, forward_ms_, gradient_ms_;
+  double qp_sum_ = 0;
+  int64_t frames_without_labels_ = 0;
+  Stopwatch since_status_;
+  int64_t status_video_bytes_ = 0;
+  double last_status_pts_ = 0;
+};
+
+}  // namespace stac

@@ -1,0 +1,49 @@
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "command.h"
+#include "stac/base/log.h"
+#include "stac/base/revision.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Streams video to an edge server for real-time semantic segmentation, spending bits "
+               "only where the network is sensitive.",
+               "stac");
+  app.set_version_flag("--version", stac::CodeRevision());
+  app.require_subcommand(1);
+  std::string log_level = "info";
+  app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
+      ->capture_default_str();
+  app.fallthrough();
+  app.parse_complete_callback([&] { stac::SetUpLogging(log_level); });
+  std::signal(SIGPIPE, SIG_IGN);
+
+  stac::AddInspectCommand(app);
+#if STAC_HAS_DEVICE
+  stac::AddDeviceCommand(app);
+#endif
+#if STAC_HAS_SERVER
+  stac::AddServerCommand(app);
+  stac::AddCalibrateCommand(app);
+#endif
+#if STAC_HAS_DEVICE && STAC_HAS_SERVER
+  stac::AddDemoCommand(app);
+#endif
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::RuntimeError& error) {
+    std::fprintf(stderr, "stac: %s\n", error.what());
+    return error.get_exit_code();
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "stac: unexpected failure: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,153 @@
+#include <fstream>
+#include <memory>
+
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "network_files.h"
+#include "stac/base/file.h"
+#include "stac/base/log.h"
+#include "stac/capture/image_io.h"
+#include "stac/server/live_server.h"
+#include "stac/transport/srt_link.h"
+
+namespace stac {
+namespace {
+
+struct Options {
+  std::string listen = "0.0.0.0:7331";
+  std::string network = DefaultNetwork();
+  std::string profile;
+  std::string classes;
+  std::string rule = "power";
+  std::vector<std::string> class_weights;
+  std::string log;
+  std::string labels;
+  std::string port_file;
+  int threads = 0;
+  int gradient_downscale = 1;
+  double max_keyframe_fps = 0;
+};
+
+nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
+  const auto round = [](double ms) { return std::round(ms * 100) / 100; };
+  return {{"device", served.device},
+          {"frame", served.stats.frame},
+          {"video_bytes", served.video_bytes},
+          {"feedback_bytes", served.feedback_bytes},
+          {"processing_ms", round(served.stats.processing_ms)},
+          {"decode_ms", round(served.stats.decode_ms)},
+          {"forward_ms", round(served.stats.forward_ms)},
+          {"gradient_ms", round(served.stats.gradient_ms)},
+          {"queue", served.stats.queue}};
+}
+
+Status RunServer(const Options& options) {
+  if (options.network.empty()) {
+    return Fail("no network: name a TorchScript file or one of our weight files with --network");
+  }
+  STAC_ASSIGN_OR_RETURN(
+      std::unique_ptr<Segmenter> segmenter,
+      LoadSegmenter(options.network, {.threads = options.threads,
+                                      .gradient_downscale = options.gradient_downscale}));
+  const NetworkInfo network = segmenter->info();
+  STAC_ASSIGN_OR_RETURN(Profile profile, LoadProfile(options.profile, options.network, network));
+
+  ClassList classes = DefaultClasses(network.class_count);
+  if (!options.classes.empty()) {
+    STAC_ASSIGN_OR_RETURN(classes, ReadClasses(options.classes));
+    if (static_cast<int>(classes.size()) != network.class_count) {
+      return Fail("{} names {} classes, but the network has {}", options.classes, classes.size(),
+                  network.class_count);
+    }
+  }
+  ServerOptions server;
+  server.rule = options.rule == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
+  server.max_keyframe_fps = options.max_keyframe_fps;
+  STAC_ASSIGN_OR_RETURN(server.objective.class_weights,
+                        ParseClassWeights(options.class_weights, classes));
+
+  SrtOptions srt;
+  STAC_ASSIGN_OR_RETURN(srt.passphrase, PassphraseFromEnvironment());
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<SrtListener> listener, ListenSrt(options.listen, srt));
+
+  std::ofstream log;
+  if (!options.log.empty()) {
+    log.open(options.log);
+    if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
+  }
+  if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
+  LiveServer live(
+      server, profile, std::move(segmenter), MakeH264Decoder,
+      [&](const ServedKeyframe& served) {
+        if (log.is_open()) log << LogLine(served).dump() << '\n' << std::flush;
+      },
+      [&](const std::string&, FrameId frame, const LabelMap& labels) {
+        if (options.labels.empty()) return;
+        const auto path = fmt::format("{}/{:06}.png", options.labels, frame);
+        if (const Status status = WritePng(path, labels); !status) {
+          spdlog::error("{}", status.error().message);
+        }
+      });
+  if (!options.port_file.empty()) {
+    STAC_RETURN_IF_ERROR(WriteFile(options.port_file, fmt::format("{}\n", listener->port())));
+  }
+  spdlog::info("network {} ({}, {} classes, {:.2f} M parameters); listening on port {}{}",
+               network.name, network.hash, network.class_count, network.parameters / 1e6,
+               listener->port(), srt.passphrase.empty() ? ", not encrypted" : ", encrypted");
+
+  Stopwatch since_status;
+  int64_t shown = -1;
+  while (!stop_requested) {
+    STAC_ASSIGN_OR_RETURN(std::optional<SrtPeer> peer, listener->Accept(200'000));
+    if (peer) live.Add(std::move(peer->link), peer->address);
+    const ServerStatus status = live.Status();
+    if (since_status.Milliseconds() > 10'000 && status.keyframes != shown) {
+      since_status.Lap();
+      shown = status.keyframes;
+      spdlog::info("{} devices, {} keyframes, {} waiting, {:.0f} ms each", status.devices,
+                   status.keyframes, status.waiting, status.mean_processing_ms);
+    }
+  }
+  spdlog::info("shutting down");
+  live.Drain();
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddServerCommand(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = AddCommand(
+      app, "server", "Segment what devices send; answer with labels and levels.",
+      "  stac server --listen 0.0.0.0:7331\n"
+      "  STAC_PASSPHRASE_FILE=secret stac server --network deeplab.pt --class-weight person=4\n",
+      [options] { return RunServer(*options); });
+  command->add_option("--listen", options->listen, "Address and port; port 0 takes a free one")
+      ->capture_default_str();
+  command->add_option("--network", options->network,
+                      "TorchScript (.pt) or own weights (.stacnet)")
+      ->capture_default_str();
+  command->add_option("--profile", options->profile,
+                      "Made by stac calibrate (default: NETWORK.profile.json if it is there)");
+  command->add_option("--classes", options->classes, "JSON list of class names and colours");
+  command->add_option("--rule", options->rule, "How levels follow from sensitivity")
+      ->check(CLI::IsMember({"power", "paper"}))
+      ->capture_default_str();
+  command->add_option("--class-weight", options->class_weights,
+                      "Protect a class: NAME=WEIGHT, for example person=4; repeatable");
+  command->add_option("--gradient-downscale", options->gradient_downscale,
+                      "Take the gradient at 1/N size: cheaper, a little less exact")
+      ->check(CLI::IsMember({1, 2}))
+      ->capture_default_str();
+  command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
+                      "Tell devices not to send more than this (0: no limit)");
+  command->add_option("--threads", options->threads, "Of the network (0: all cores)");
+  command->add_option("--log", options->log, "A JSON line for every keyframe");
+  command->add_option("--labels", options->labels,
+                      "Folder for the labels that devices send (PNG for every frame)");
+  command->add_option("--port-file", options->port_file,
+                      "Written with the port once devices may connect");
+}
+
+}  // namespace stac
