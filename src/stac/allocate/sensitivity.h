@@ -10,7 +10,7 @@ namespace stac {
 
 // Sensitivity of each region from the gradients of one frame.
 struct SensitivityOptions {
-  int block_size = 8;       // 4 or 8: DCT blocks on which gradients become |g_s|
+  int block_size = 8;        // 4 or 8: DCT blocks on which gradients become |g_s|
   double chroma_weight = 0;  // weight of Cb and Cr sums beside luma's
 };
 

@@ -19,4 +19,7 @@ void InverseDct8(std::span<float, 64> block);
 // padded with zeros; the result is as large as the padded plane.
 Grid<float> BlockDct(const Grid<float>& plane, int size);
 
+// Sum of |value| in each cell x cell square; the last column and row may be smaller.
+Grid<double> SumMagnitudes(const Grid<float>& values, int cell);
+
 }  // namespace stac

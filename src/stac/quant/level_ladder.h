@@ -17,8 +17,8 @@ class LevelLadder {
   int count() const { return count_; }
   double min_qp() const { return min_qp_; }
   double max_qp() const { return max_qp_; }
-  double Qp(int level) const;             // unrounded
-  int NearestLevel(double qp) const;      // clamped to 0..count-1
+  double Qp(int level) const;         // unrounded
+  int NearestLevel(double qp) const;  // clamped to 0..count-1
   int middle() const { return count_ / 2; }
   // B_l / B_0 = 2^((QP_l - QP_0) / 6): the step size doubles every 6 QP.
   double RelativeBudget(int level) const;

@@ -22,13 +22,13 @@ struct FrequencyGradients {
 // What calibration found out about a network; the run time only reads it.
 struct Profile {
   // Where it comes from.
-  std::string network;        // name
+  std::string network;  // name
   std::string network_hash;
   int class_count = 0;
   ColorSpec color;
   std::vector<std::string> frames;  // the calibration frames, one line per clip: "clip: first-last"
   int frame_count = 0;
-  std::string revision;       // code revision
+  std::string revision;  // code revision
 
   FrequencyGradients gradients;
   // Shape of the tables, lowest frequencies anchored at 16.
@@ -46,8 +46,8 @@ struct Profile {
   LevelLadder ladder() const { return LevelLadder(level_count, min_qp, max_qp); }
 };
 
-std::string ToJson(const Profile& profile);                // stable key order, human-readable
-Result<Profile> ProfileFromJson(std::string_view json);    // untrusted: every field is checked
+std::string ToJson(const Profile& profile);              // stable key order, human-readable
+Result<Profile> ProfileFromJson(std::string_view json);  // untrusted: every field is checked
 Result<Profile> ReadProfile(const std::filesystem::path& path);
 Status WriteProfile(const std::filesystem::path& path, const Profile& profile);
 // Identity of a profile on the wire: hash of its canonical JSON.

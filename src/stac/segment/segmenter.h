@@ -12,17 +12,17 @@
 namespace stac {
 
 struct NetworkInfo {
-  std::string name;   // file name without extension, or the definition's name
-  std::string hash;   // of the file's bytes: 16 hexadecimal digits
+  std::string name;  // file name without extension, or the definition's name
+  std::string hash;  // of the file's bytes: 16 hexadecimal digits
   int class_count = 0;
   int64_t parameters = 0;
 };
 
 // What the backward pass differentiates.
 enum class ObjectiveKind {
-  kFakeLabelLoss,    // mean cross-entropy against the output's own argmax (section IV-B)
-  kMargin,           // mean difference between the two largest logits
-  kProjection,       // <r, softmax(logits)> with r Gaussian, fixed by the seed: one pass for each
+  kFakeLabelLoss,  // mean cross-entropy against the output's own argmax (section IV-B)
+  kMargin,         // mean difference between the two largest logits
+  kProjection,     // <r, softmax(logits)> with r Gaussian, fixed by the seed: one pass for each
 };
 struct Objective {
   ObjectiveKind kind = ObjectiveKind::kProjection;
@@ -30,6 +30,9 @@ struct Objective {
   uint64_t seed = 1;
   // Per-class weights on each pixel's share, by its predicted class; empty: all 1.
   std::vector<float> class_weights;
+  // kFakeLabelLoss: take the loss against these labels (frame size, every pixel a class of the
+  // network) instead of the output's own: the true loss. Borrowed for the call.
+  const LabelMap* labels = nullptr;
 };
 
 // d objective / d sample, in units of one 8-bit sample step, per plane at the plane's own size.
@@ -61,7 +64,7 @@ class Segmenter {
 };
 
 struct SegmenterOptions {
-  int threads = 0;         // 0: all cores
+  int threads = 0;              // 0: all cores
   std::string device = "auto";  // auto, cpu, cuda
   // The gradient is taken on a frame reduced by this factor (1 or 2) and spread back: cheaper,
   // and a little less exact.

@@ -1,0 +1,181 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <cmath>
+#include <numbers>
+#include <vector>
+
+#include "stac/base/check.h"
+#include "stac/segment/torch_ops_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr int kTile = 64;
+
+at::Tensor PlaneTensor(const PlaneView& plane) {
+  return at::from_blob(const_cast<uint8_t*>(plane.data), {1, 1, plane.height, plane.width},
+                       {0, 0, plane.stride, 1}, at::kByte);
+}
+
+// splitmix64: a well-mixed function of a counter, the same on every machine.
+uint64_t Mix(uint64_t z) {
+  z += 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// Weight of each pixel, [1,1,H,W], by its predicted class; undefined if all are 1.
+at::Tensor PixelWeights(const at::Tensor& logits, const std::vector<float>& class_weights) {
+  if (class_weights.empty()) return {};
+  at::NoGradGuard no_gradient;
+  const auto weights = at::tensor(class_weights, at::kFloat).to(logits.options());
+  const auto labels = logits.argmax(1, /*keepdim=*/true);
+  return weights.index_select(0, labels.flatten()).view(labels.sizes());
+}
+
+Grid<float> GridFromTensor(const at::Tensor& plane) {
+  const auto floats = plane.to(at::kCPU, at::kFloat).contiguous();
+  const int height = static_cast<int>(floats.size(0));
+  const int width = static_cast<int>(floats.size(1));
+  const float* data = floats.data_ptr<float>();
+  return Grid<float>(width, height, std::vector<float>(data, data + floats.numel()));
+}
+
+// One pass over the class planes for each strip of rows; ATen's argmax strides over the planes
+// for every pixel and is several times slower.
+void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t begin, int64_t end,
+                uint8_t* labels) {
+  constexpr int64_t kStrip = 1024;
+  float best[kStrip];
+  for (int64_t start = begin; start < end; start += kStrip) {
+    const int64_t count = std::min(kStrip, end - start);
+    std::copy_n(logits + start, count, best);
+    std::fill_n(labels + start, count, uint8_t{0});
+    for (int64_t c = 1; c < classes; ++c) {
+      const float* plane = logits + c * pixels + start;
+      uint8_t* label = labels + start;
+      for (int64_t i = 0; i < count; ++i) {
+        const bool larger = plane[i] > best[i];
+        label[i] = larger ? static_cast<uint8_t>(c) : label[i];
+        best[i] = larger ? plane[i] : best[i];
+      }
+    }
+  }
+}
+
+// Class indices [1,1,H,W] as gather takes them, on the device of `logits`.
+at::Tensor TensorFromLabels(const LabelMap& labels, const at::Tensor& logits) {
+  STAC_CHECK(labels.height() == logits.size(2) && labels.width() == logits.size(3));
+  const auto view = at::from_blob(const_cast<uint8_t*>(labels.data()),
+                                  {1, 1, labels.height(), labels.width()}, at::kByte);
+  const auto indices = view.to(at::kLong);
+  TORCH_CHECK(indices.max().item().toLong() < logits.size(1),
+              "the labels of the loss have classes that the network does not have");
+  return indices.to(logits.device());
+}
+
+}  // namespace
+
+FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options) {
+  const auto chroma = at::cat({PlaneTensor(frame.plane(1)), PlaneTensor(frame.plane(2))}, 1);
+  return {PlaneTensor(frame.y()).to(options), chroma.to(options)};
+}
+
+at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color) {
+  const bool bt601 = color.matrix == ColorMatrix::kBt601;
+  const double kr = bt601 ? 0.299 : 0.2126;
+  const double kb = bt601 ? 0.114 : 0.0722;
+  const double kg = 1 - kr - kb;
+  const bool limited = color.range == ColorRange::kLimited;
+  const double luma_scale = 1.0 / (limited ? 219 : 255);
+  const double chroma_scale = 1.0 / (limited ? 224 : 255);
+
+  // R, G, B = luma + what chroma adds; the latter is computed at chroma size, where it is cheap.
+  const std::vector<double> rows = {0,
+                                    2 * (1 - kr),  // R
+                                    -2 * kb * (1 - kb) / kg,
+                                    -2 * kr * (1 - kr) / kg,  // G
+                                    2 * (1 - kb),
+                                    0};  // B
+  const auto weight = (at::tensor(rows, at::kDouble) * chroma_scale)
+                          .view({3, 2, 1, 1})
+                          .to(planes.chroma.options().requires_grad(false));
+  const auto added = at::conv2d(planes.chroma - 128, weight);
+  const auto full_size = at::upsample_nearest2d(added, {planes.luma.size(2), planes.luma.size(3)});
+  const auto rgb = full_size + (planes.luma - (limited ? 16 : 0)) * luma_scale;
+
+  at::Tensor excess;
+  {
+    at::NoGradGuard no_gradient;
+    excess = rgb - rgb.clamp(0, 1);
+  }
+  return rgb - excess;
+}
+
+at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count) {
+  const auto tile = at::empty({1, class_count, kTile, kTile}, at::kDouble);
+  const std::span<double> values(tile.data_ptr<double>(), static_cast<size_t>(tile.numel()));
+  // Box-Muller on uniforms in (0, 1].
+  const uint64_t stream = Mix(seed) ^ Mix(static_cast<uint64_t>(pass) << 32 | class_count);
+  for (size_t i = 0; i < values.size(); i += 2) {
+    const double u = ((Mix(stream + i) >> 11) + 1) * 0x1p-53;
+    const double v = ((Mix(stream + i + 1) >> 11) + 1) * 0x1p-53;
+    const double radius = std::sqrt(-2 * std::log(u));
+    values[i] = radius * std::cos(2 * std::numbers::pi * v);
+    values[i + 1] = radius * std::sin(2 * std::numbers::pi * v);
+  }
+  return tile;
+}
+
+at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, int pass) {
+  const auto weights = PixelWeights(logits, objective.class_weights);
+  at::Tensor share;  // of each pixel, [1,1,H,W]
+  if (objective.kind == ObjectiveKind::kProjection) {
+    const int64_t height = logits.size(2), width = logits.size(3);
+    const auto r = ProjectionTile(objective.seed, pass, static_cast<int>(logits.size(1)))
+                       .to(logits.options().requires_grad(false))
+                       .repeat({1, 1, (height + kTile - 1) / kTile, (width + kTile - 1) / kTile})
+                       .slice(2, 0, height)
+                       .slice(3, 0, width);
+    share = (logits.softmax(1) * r).sum(1, /*keepdim=*/true);
+  } else {
+    const auto labels = objective.labels != nullptr
+                            ? TensorFromLabels(*objective.labels, logits)
+                            : logits.detach().argmax(1, /*keepdim=*/true);
+    if (objective.kind == ObjectiveKind::kFakeLabelLoss) {
+      share = logits.log_softmax(1).gather(1, labels).neg();
+    } else {
+      const auto others = logits.scatter(1, labels, -INFINITY);
+      share = logits.gather(1, labels) - others.amax(1, /*keepdim=*/true);
+    }
+  }
+  if (weights.defined()) share = share * weights;
+  return objective.kind == ObjectiveKind::kProjection ? share.sum() : share.mean();
+}
+
+LabelMap LabelsFromLogits(const at::Tensor& logits) {
+  at::NoGradGuard no_gradient;
+  const int height = static_cast<int>(logits.size(2));
+  const int width = static_cast<int>(logits.size(3));
+  LabelMap labels(width, height);
+  if (!logits.device().is_cpu()) {
+    const auto bytes = logits.argmax(1).to(at::kByte).to(at::kCPU).contiguous();
+    std::copy_n(bytes.data_ptr<uint8_t>(), labels.size(), labels.data());
+    return labels;
+  }
+  const auto floats = logits.detach().to(at::kFloat).contiguous();
+  const float* data = floats.data_ptr<float>();
+  const auto pixels = static_cast<int64_t>(labels.size());
+  at::parallel_for(0, pixels, 1 << 16, [&](int64_t begin, int64_t end) {
+    ArgmaxRows(data, floats.size(1), pixels, begin, end, labels.data());
+  });
+  return labels;
+}
+
+InputGradient GradientFromTensors(const at::Tensor& luma, const at::Tensor& chroma) {
+  return {GridFromTensor(luma[0][0]), GridFromTensor(chroma[0][0]), GridFromTensor(chroma[0][1])};
+}
+
+}  // namespace stac

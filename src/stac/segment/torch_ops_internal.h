@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "stac/segment/segmenter.h"
+
+// The differentiable steps around a network. For LibTorch code only; all of them may throw.
+
+namespace stac {
+
+// The samples of a frame as floating-point numbers 0..255.
+struct FramePlanes {
+  at::Tensor luma;    // [1,1,H,W]
+  at::Tensor chroma;  // [1,2,H/2,W/2]: Cb, Cr
+};
+FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options);
+
+// RGB [1,3,H,W] in 0..1 as `color` says, chroma repeated to full size. Differentiable: the
+// backward pass sums the gradient over the pixels that share a chroma sample. Values are clamped
+// to 0..1, but the gradient passes as if they were not (straight through): a clamped sample is
+// still sensitive, since coding moves it back into the range as easily as further out, and the
+// true one-sided gradient of zero would leave bright sky and black shadows unprotected.
+at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color);
+
+// The objective's value for backward pass `pass` on logits [1,C,H,W]; a differentiable scalar.
+// kProjection: the sum over pixels p and classes c of r(c, p) * softmax(logits)(c, p), with r a
+// 64x64 tile of independent Gaussians per class that repeats over the frame: neighbouring pixels
+// have independent weights, so their contributions cannot cancel systematically, and a pixel keeps
+// its weights from frame to frame.
+at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, int pass);
+
+// The tile of ObjectiveValue: [1,C,64,64], a function of seed, pass and class count only.
+at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
+
+// Class of the largest logit of each pixel (the lowest such class); logits [1,C,H,W], C <= 255.
+LabelMap LabelsFromLogits(const at::Tensor& logits);
+
+// Gradients with respect to FramePlanes as plain grids.
+InputGradient GradientFromTensors(const at::Tensor& luma, const at::Tensor& chroma);
+
+}  // namespace stac

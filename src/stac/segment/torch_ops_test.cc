@@ -1,0 +1,203 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <random>
+
+#include "stac/capture/image_io.h"
+#include "stac/segment/torch_ops_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr ColorSpec kSpecs[] = {{ColorMatrix::kBt601, ColorRange::kLimited},
+                                {ColorMatrix::kBt601, ColorRange::kFull},
+                                {ColorMatrix::kBt709, ColorRange::kLimited},
+                                {ColorMatrix::kBt709, ColorRange::kFull}};
+
+// Samples in the given range, so that RGB stays inside (narrow) or is clipped here and there
+// (wide).
+Frame RandomFrame(int width, int height, ColorSpec color, int low, int high) {
+  Frame frame(width, height, color);
+  std::mt19937 random(7);
+  for (int i = 0; i < 3; ++i) {
+    const PlaneView& plane = frame.plane(i);
+    for (int y = 0; y < plane.height; ++y) {
+      for (int x = 0; x < plane.width; ++x) {
+        frame.MutablePlane(i)[y * plane.stride + x] =
+            static_cast<uint8_t>(low + static_cast<int>(random() % (high - low + 1)));
+      }
+    }
+  }
+  return frame;
+}
+
+// Two 3x3 convolutions with a smooth nonlinearity between, in double precision.
+at::Tensor TinyNetwork(const at::Tensor& rgb, int classes) {
+  std::mt19937 random(3);
+  const auto weights = [&](int out, int in) {
+    auto w = at::empty({out, in, 3, 3}, at::kDouble);
+    double* data = w.data_ptr<double>();
+    for (int64_t i = 0; i < w.numel(); ++i) data[i] = (random() % 2001) / 500.0 - 2;
+    return w;
+  };
+  return at::conv2d(at::tanh(at::conv2d(rgb, weights(6, 3), {}, 1, 1)), weights(classes, 6), {}, 1,
+                    1);
+}
+
+TEST(RgbFromPlanesTest, EqualsThePictureConversionWithinRounding) {
+  for (const ColorSpec& color : kSpecs) {
+    const Frame frame = RandomFrame(48, 32, color, 0, 255);
+    const RgbImage expected = RgbFromFrame(frame);
+    const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, at::kFloat), color);
+    const auto values = rgb.accessor<float, 4>();
+    for (int y = 0; y < 32; ++y) {
+      for (int x = 0; x < 48; ++x) {
+        // Half a step of rounding, and as much again for fixed-point arithmetic.
+        EXPECT_NEAR(values[0][0][y][x] * 255, expected(x, y).r, 1.01) << ToString(color);
+        EXPECT_NEAR(values[0][1][y][x] * 255, expected(x, y).g, 1.01) << ToString(color);
+        EXPECT_NEAR(values[0][2][y][x] * 255, expected(x, y).b, 1.01) << ToString(color);
+      }
+    }
+  }
+}
+
+TEST(RgbFromPlanesTest, WhiteAndBlackAreExact) {
+  for (const ColorSpec& color : kSpecs) {
+    const bool limited = color.range == ColorRange::kLimited;
+    for (const double white : {0.0, 1.0}) {
+      const FramePlanes planes{
+          at::full({1, 1, 2, 2}, limited ? 16 + 219 * white : 255 * white, at::kDouble),
+          at::full({1, 2, 1, 1}, 128, at::kDouble)};
+      const auto rgb = RgbFromPlanes(planes, color);
+      EXPECT_LT((rgb - white).abs().max().item().toDouble(), 1e-12) << ToString(color);
+    }
+  }
+}
+
+TEST(RgbFromPlanesTest, GradientPassesThroughTheClamp) {
+  FramePlanes planes{at::full({1, 1, 4, 4}, 250.0, at::kDouble).set_requires_grad(true),
+                     at::full({1, 2, 2, 2}, 128.0, at::kDouble).set_requires_grad(true)};
+  const auto rgb = RgbFromPlanes(planes, {});
+  EXPECT_DOUBLE_EQ(rgb.max().item().toDouble(), 1.0);
+  const auto gradients = torch::autograd::grad({rgb.sum()}, {planes.luma, planes.chroma});
+  EXPECT_NEAR(gradients[0][0][0][0][0].item().toDouble(), 3.0 / 219, 1e-12);
+}
+
+// Central differences of objective(network(rgb(planes))) at some samples of each plane.
+TEST(ObjectiveTest, GradientsAgreeWithFiniteDifferences) {
+  const ColorSpec color{ColorMatrix::kBt709, ColorRange::kLimited};
+  const Frame frame = RandomFrame(16, 16, color, 100, 150);
+  const int classes = 5;
+  for (const auto kind :
+       {ObjectiveKind::kFakeLabelLoss, ObjectiveKind::kMargin, ObjectiveKind::kProjection}) {
+    Objective objective;
+    objective.kind = kind;
+    objective.class_weights = {1.f, 0.5f, 2.f, 1.f, 3.f};
+    const auto value = [&](const FramePlanes& planes) {
+      return ObjectiveValue(TinyNetwork(RgbFromPlanes(planes, color), classes), objective, 1);
+    };
+    FramePlanes planes = PlanesFromFrame(frame, at::kDouble);
+    planes.luma.set_requires_grad(true);
+    planes.chroma.set_requires_grad(true);
+    const auto gradients = torch::autograd::grad({value(planes)}, {planes.luma, planes.chroma});
+    const double scale = gradients[0].abs().max().item().toDouble();
+    ASSERT_GT(scale, 0);
+    at::NoGradGuard no_gradient;
+    for (int which = 0; which < 2; ++which) {
+      const auto& plane = which == 0 ? planes.luma : planes.chroma;
+      double* samples = plane.data_ptr<double>();
+      for (int64_t i = 0; i < plane.numel(); i += 7) {
+        const double sample = samples[i], step = 1e-4;
+        samples[i] = sample + step;
+        const double above = value(planes).item().toDouble();
+        samples[i] = sample - step;
+        const double below = value(planes).item().toDouble();
+        samples[i] = sample;
+        EXPECT_NEAR(gradients[which].contiguous().data_ptr<double>()[i],
+                    (above - below) / (2 * step), 1e-6 * scale)
+            << "objective " << static_cast<int>(kind) << ", plane " << which << ", sample " << i;
+      }
+    }
+  }
+}
+
+TEST(ObjectiveTest, ValuesWorkedOutByHand) {
+  // One pixel of logits (2, 0, 1): the largest is class 0.
+  const auto logits = at::tensor(std::vector<double>{2, 0, 1}, at::kDouble).view({1, 3, 1, 1});
+  Objective objective;
+  objective.kind = ObjectiveKind::kMargin;
+  EXPECT_DOUBLE_EQ(ObjectiveValue(logits, objective, 0).item().toDouble(), 1);
+  objective.class_weights = {3, 1, 1};
+  EXPECT_DOUBLE_EQ(ObjectiveValue(logits, objective, 0).item().toDouble(), 3);
+  objective = {};
+  objective.kind = ObjectiveKind::kFakeLabelLoss;
+  EXPECT_NEAR(ObjectiveValue(logits, objective, 0).item().toDouble(),
+              std::log(1 + std::exp(-2) + std::exp(-1)), 1e-12);
+  objective.kind = ObjectiveKind::kProjection;
+  const auto tile = ProjectionTile(objective.seed, 0, 3);
+  const auto p = logits.softmax(1);
+  double expected = 0;
+  for (int c = 0; c < 3; ++c) {
+    expected += (p[0][c][0][0] * tile[0][c][0][0]).item().toDouble();
+  }
+  EXPECT_NEAR(ObjectiveValue(logits, objective, 0).item().toDouble(), expected, 1e-12);
+}
+
+TEST(ProjectionTileTest, IsStandardNormalAndFixed) {
+  const auto tile = ProjectionTile(1, 0, 19);
+  EXPECT_NEAR(tile.mean().item().toDouble(), 0, 0.02);
+  EXPECT_NEAR(tile.pow(2).mean().item().toDouble(), 1, 0.02);
+  EXPECT_NEAR(tile.pow(4).mean().item().toDouble(), 3, 0.1);
+  EXPECT_TRUE(tile.equal(ProjectionTile(1, 0, 19)));
+  // Passes, seeds and neighbouring pixels are uncorrelated.
+  EXPECT_NEAR((tile * ProjectionTile(1, 1, 19)).mean().item().toDouble(), 0, 0.02);
+  EXPECT_NEAR((tile * ProjectionTile(2, 0, 19)).mean().item().toDouble(), 0, 0.02);
+  EXPECT_NEAR((tile * tile.roll(1, 3)).mean().item().toDouble(), 0, 0.02);
+}
+
+TEST(LabelsFromLogitsTest, AgreesWithArgmaxAndTakesTheFirstOfEquals) {
+  auto logits = at::rand({1, 19, 33, 1100});
+  logits.slice(2, 0, 1).fill_(0.5);
+  const LabelMap labels = LabelsFromLogits(logits);
+  const auto expected = logits.argmax(1);
+  for (int y = 1; y < 33; ++y) {
+    for (int x = 0; x < 1100; x += 11) {
+      EXPECT_EQ(labels(x, y), expected[0][y][x].item().toLong());
+    }
+  }
+  EXPECT_EQ(labels(1099, 0), 0);
+}
+
+// Section V-C passes the decoded frame through DCT and inverse DCT so that the backward pass gives
+// the gradient with respect to coefficients. The transform is orthonormal, so that gradient is the
+// DCT of the gradient with respect to samples, and no extra pass is needed.
+TEST(IdentityDctTest, GradientOfCoefficientsIsTheDctOfTheSampleGradient) {
+  const int n = 4;
+  auto basis = at::empty({n, n}, at::kDouble);
+  for (int k = 0; k < n; ++k) {
+    for (int i = 0; i < n; ++i) {
+      basis[k][i] =
+          std::sqrt((k == 0 ? 1.0 : 2.0) / n) * std::cos(M_PI * (2 * i + 1) * k / (2 * n));
+    }
+  }
+  const auto samples = at::rand({1, 1, n, n}, at::kDouble) * 50 + 100;
+  const auto value = [&](const at::Tensor& luma) {
+    const FramePlanes planes{luma, at::full({1, 2, n / 2, n / 2}, 120.0, at::kDouble)};
+    return ObjectiveValue(TinyNetwork(RgbFromPlanes(planes, {}), 3), {}, 0);
+  };
+  const auto luma = samples.clone().set_requires_grad(true);
+  const auto by_sample = torch::autograd::grad({value(luma)}, {luma})[0];
+  const auto coefficients =
+      basis.matmul(samples).matmul(basis.t()).detach().set_requires_grad(true);
+  const auto decoded = basis.t().matmul(coefficients).matmul(basis);
+  const auto by_coefficient = torch::autograd::grad({value(decoded)}, {coefficients})[0];
+  const auto transformed = basis.matmul(by_sample).matmul(basis.t());
+  EXPECT_GT(by_coefficient.abs().max().item().toDouble(), 0);
+  EXPECT_LT((by_coefficient - transformed).abs().max().item().toDouble(),
+            1e-12 * by_coefficient.abs().max().item().toDouble());
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,244 @@
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/cuda.h>
+
+#include <map>
+#include <thread>
+#include <utility>
+
+#include "stac/base/check.h"
+#include "stac/base/clock.h"
+#include "stac/segment/torch_errors_internal.h"
+#include "stac/segment/torch_ops_internal.h"
+#include "stac/segment/torch_segmenter_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr int kProbeSize = 256;
+constexpr int kMaxClasses = kUnlabelled;
+// Networks halve their input three to six times.
+constexpr int kMultiples[] = {1, 8, 16, 32, 64};
+
+int RoundUp(int64_t size, int multiple) {
+  return static_cast<int>((size + multiple - 1) / multiple * multiple);
+}
+
+// Width and height made multiples of `multiple` by repeating the last column and row.
+at::Tensor PadToMultiple(const at::Tensor& rgb, int multiple) {
+  const int64_t bottom = RoundUp(rgb.size(2), multiple) - rgb.size(2);
+  const int64_t right = RoundUp(rgb.size(3), multiple) - rgb.size(3);
+  return bottom + right == 0 ? rgb : at::replication_pad2d(rgb, {0, right, 0, bottom});
+}
+
+class TorchSegmenter final : public Segmenter {
+ public:
+  TorchSegmenter(TorchNetwork network, SegmenterOptions options)
+      : network_(std::move(network)),
+        options_(std::move(options)),
+        tensor_options_(at::TensorOptions(network_.device)
+                            .dtype(network_.double_precision ? at::kDouble : at::kFloat)) {}
+
+  const NetworkInfo& info() const override { return network_.info; }
+  Result<Segmentation> Run(const Frame& frame) override { return Process(frame, nullptr); }
+  Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) override;
+  std::unique_ptr<Segmenter> Clone() const override {
+    return std::make_unique<TorchSegmenter>(*this);
+  }
+
+  // Finds out or checks the class count.
+  Status Probe();
+
+ private:
+  Result<Segmentation> Process(const Frame& frame, const Objective* objective);
+  // These throw.
+  void AddGradients(const Frame& frame, const Objective& objective, Segmentation& result);
+  at::Tensor Logits(const at::Tensor& rgb);
+  int FindMultiple(int64_t height, int64_t width);
+
+  TorchNetwork network_;
+  SegmenterOptions options_;
+  at::TensorOptions tensor_options_;
+  std::map<std::pair<int64_t, int64_t>, int> multiples_;  // by height and width of the input
+};
+
+Status TorchSegmenter::Probe() {
+  PrepareInferenceThread(options_.threads);
+  at::NoGradGuard no_gradient;
+  at::Tensor logits;
+  try {
+    logits = network_.forward(at::full({1, 3, kProbeSize, kProbeSize}, 0.5, tensor_options_));
+  } catch (const std::exception& error) {
+    return Fail(
+        "network {} does not run on an RGB image [1,3,{},{}] of floats: {}; export it with that "
+        "input and logits [1,C,H,W] as output",
+        network_.info.name, kProbeSize, kProbeSize, TorchMessage(error));
+  }
+  if (logits.dim() != 4 || logits.size(0) != 1 || logits.size(1) < 2 ||
+      logits.size(1) > kMaxClasses) {
+    return Fail(
+        "network {} answers [1,3,{},{}] with a tensor of shape [{}]; logits [1,C,H,W] with C of "
+        "2..{} classes are needed",
+        network_.info.name, kProbeSize, kProbeSize, fmt::join(logits.sizes().vec(), ","),
+        kMaxClasses);
+  }
+  const int classes = static_cast<int>(logits.size(1));
+  for (const int expected : {network_.info.class_count, options_.expected_classes}) {
+    if (expected > 0 && expected != classes) {
+      return Fail(
+          "network {} has {} classes where {} are expected; use a network and class list "
+          "that belong together",
+          network_.info.name, classes, expected);
+    }
+  }
+  network_.info.class_count = classes;
+  return OkStatus();
+}
+
+Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
+                                                     const Objective& objective) {
+  if (objective.kind == ObjectiveKind::kProjection && objective.projections < 1) {
+    return Fail("at least one projection is needed, not {}", objective.projections);
+  }
+  if (!objective.class_weights.empty() &&
+      objective.class_weights.size() != static_cast<size_t>(network_.info.class_count)) {
+    return Fail("{} class weights were given for network {} of {} classes",
+                objective.class_weights.size(), network_.info.name, network_.info.class_count);
+  }
+  return Process(frame, &objective);
+}
+
+Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective* objective) {
+  STAC_CHECK(!frame.empty());
+  PrepareInferenceThread(options_.threads);
+  Segmentation result;
+  try {
+    if (objective == nullptr || options_.gradient_downscale > 1) {
+      const Stopwatch watch;
+      at::NoGradGuard no_gradient;
+      const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
+      result.labels = LabelsFromLogits(Logits(rgb));
+      result.forward_ms = watch.Milliseconds();
+    }
+    if (objective != nullptr) AddGradients(frame, *objective, result);
+  } catch (const std::exception& error) {
+    return Fail("network {} failed on a frame of {}x{}: {}", network_.info.name, frame.width(),
+                frame.height(), TorchMessage(error));
+  }
+  for (const auto& gradient : result.gradients) {
+    double sum = 0;  // infinite or NaN as soon as one term is
+    for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
+      for (const float value : *plane) sum += std::abs(value);
+    }
+    if (!std::isfinite(sum)) {
+      return Fail("the gradient of network {} has infinite or undefined values; check its weights",
+                  network_.info.name);
+    }
+  }
+  return result;
+}
+
+void TorchSegmenter::AddGradients(const Frame& frame, const Objective& objective,
+                                  Segmentation& result) {
+  Stopwatch watch;
+  at::AutoGradMode with_gradient(true);
+  const FramePlanes planes = PlanesFromFrame(frame, tensor_options_);
+  planes.luma.set_requires_grad(true);
+  planes.chroma.set_requires_grad(true);
+  auto rgb = RgbFromPlanes(planes, frame.color());
+  if (options_.gradient_downscale > 1) {
+    rgb = at::avg_pool2d(rgb, {options_.gradient_downscale, options_.gradient_downscale});
+  }
+  const auto logits = Logits(rgb);
+  if (result.labels.empty()) {
+    result.labels = LabelsFromLogits(logits);
+    result.forward_ms = watch.Lap();
+  }
+  const bool projection = objective.kind == ObjectiveKind::kProjection;
+  const int passes = projection ? objective.projections : 1;
+  for (int pass = 0; pass < passes; ++pass) {
+    const auto value = ObjectiveValue(logits, objective, pass);
+    if (pass == 0) result.objective = value.item().toDouble();
+    const auto gradients = torch::autograd::grad({value}, {planes.luma, planes.chroma}, {},
+                                                 /*retain_graph=*/pass + 1 < passes);
+    result.gradients.push_back(GradientFromTensors(gradients[0], gradients[1]));
+  }
+  result.gradient_ms = watch.Milliseconds();
+}
+
+at::Tensor TorchSegmenter::Logits(const at::Tensor& rgb) {
+  const std::pair<int64_t, int64_t> size(rgb.size(2), rgb.size(3));
+  auto known = multiples_.find(size);
+  if (known == multiples_.end()) {
+    known = multiples_.emplace(size, FindMultiple(size.first, size.second)).first;
+  }
+  const auto padded = PadToMultiple(rgb, known->second);
+  auto logits = network_.forward(padded);
+  TORCH_CHECK(
+      logits.dim() == 4 && logits.size(0) == 1 && logits.size(1) == network_.info.class_count,
+      "its output changed its shape to ", logits.sizes());
+  if (logits.size(2) != padded.size(2) || logits.size(3) != padded.size(3)) {
+    logits = at::upsample_bilinear2d(logits, {padded.size(2), padded.size(3)},
+                                     /*align_corners=*/false);
+  }
+  return logits.slice(2, 0, size.first).slice(3, 0, size.second);
+}
+
+// The padding with which the network runs and its logits are as large as its input, or smaller by
+// a whole factor. Throws what the network threw if it does not run at all.
+int TorchSegmenter::FindMultiple(int64_t height, int64_t width) {
+  at::NoGradGuard no_gradient;
+  const auto grey = at::full({1, 3, height, width}, 0.5, tensor_options_);
+  std::exception_ptr failure;
+  int usable = 0;
+  for (const int multiple : kMultiples) {
+    const auto padded = PadToMultiple(grey, multiple);
+    try {
+      const auto logits = network_.forward(padded);
+      const int64_t factor = padded.size(2) / std::max<int64_t>(1, logits.size(2));
+      if (factor * logits.size(2) == padded.size(2) && factor * logits.size(3) == padded.size(3)) {
+        return multiple;
+      }
+      if (usable == 0) usable = multiple;
+    } catch (const std::exception&) {
+      if (!failure) failure = std::current_exception();
+    }
+  }
+  if (usable == 0) std::rethrow_exception(failure);
+  return usable;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
+                                                      const SegmenterOptions& options) {
+  if (options.gradient_downscale != 1 && options.gradient_downscale != 2) {
+    return Fail("gradient_downscale must be 1 or 2, not {}", options.gradient_downscale);
+  }
+  auto segmenter = std::make_unique<TorchSegmenter>(std::move(network), options);
+  STAC_RETURN_IF_ERROR(segmenter->Probe());
+  return segmenter;
+}
+
+Result<at::Device> ChooseDevice(const std::string& name) {
+  if (name == "cpu") return at::Device(at::kCPU);
+  if (name != "auto" && name != "cuda") {
+    return Fail("unknown device '{}': use auto, cpu or cuda", name);
+  }
+  if (torch::cuda::is_available()) return at::Device(at::kCUDA);
+  if (name == "auto") return at::Device(at::kCPU);
+  return Fail("no CUDA device is available to LibTorch: use --device cpu, or a LibTorch with CUDA");
+}
+
+void PrepareInferenceThread(int threads) {
+  const int cores = static_cast<int>(std::thread::hardware_concurrency());
+  const int wanted = std::max(2, threads > 0 ? threads : cores);
+  if (at::get_num_threads() != wanted) at::set_num_threads(wanted);
+  // The setting belongs to each thread: one task for every worker.
+  at::globalContext().setFlushDenormal(true);
+  at::parallel_for(0, wanted, 1,
+                   [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
+}
+
+}  // namespace stac
