@@ -1,25 +1,29 @@
 #pragma once
 
-#include <memory>
-
 #include "stac/base/bytes.h"
 #include "stac/base/result.h"
 #include "stac/video/maps.h"
 
 namespace stac {
 
-// Lossless coding of label maps. `prediction`, if given, is a map that both sides hold (the
-// propagated one): only what differs is coded when that is smaller. Self-describing; picks the
-// smallest of its methods.
+// Lossless coding of label maps, 1x1 .. 16384x16384. `prediction`, if given, is a map of the same
+// size that both sides hold (the propagated one); it is used where it agrees well enough to save
+// bits. Self-describing, with a checksum. The result is the same on every machine.
+//
+// Adaptive arithmetic coding in mixed contexts; bench/label_coding_bench.cc compares it with
+// general coders. About 40 ns a pixel, one core.
 Result<Bytes> EncodeLabels(const LabelMap& labels, const LabelMap* prediction = nullptr);
 
-// Untrusted input. Refuses maps that are not exactly width x height, and predicted ones without a
-// prediction of that size.
+// Untrusted input. Refuses maps that are not exactly width x height, predicted ones without the
+// prediction they were coded against, and damaged ones.
 Result<LabelMap> DecodeLabels(ByteSpan bytes, int width, int height,
                               const LabelMap* prediction = nullptr);
 
-// Lossless coding of level maps against the previous map (nullptr: none).
+// Lossless coding of level maps (levels 0..127) against the previous map of the same size
+// (nullptr: none), with a checksum.
 Bytes EncodeLevels(const LevelMap& levels, const LevelMap* previous);
+// Untrusted input. Refuses damaged maps, levels of level_count or more, and maps that were coded
+// against another previous map.
 Result<LevelMap> DecodeLevels(ByteSpan bytes, int columns, int rows, int level_count,
                               const LevelMap* previous);
 
