@@ -15,23 +15,23 @@ class Sampler {
   explicit Sampler(const Grid<Vec2>& grid)
       : cells_(grid.data()),
         stride_(grid.width()),
-        last_x_(static_cast<float>(grid.width() - 1)),
-        last_y_(static_cast<float>(grid.height() - 1)),
-        max_column_(std::max(grid.width() - 2, 0)),
-        max_row_(std::max(grid.height() - 2, 0)),
-        right_(grid.width() > 1 ? 1 : 0),
-        below_(grid.height() > 1 ? grid.width() : 0) {}
+        last_column_(grid.width() - 1),
+        last_row_(grid.height() - 1),
+        last_x_(static_cast<float>(last_column_)),
+        last_y_(static_cast<float>(last_row_)) {}
 
-  // (x, y) in cells; NaN counts as 0.
+  // (x, y) in cells; NaN counts as 0. At a cell's own place the result is exactly that cell.
   Vec2 At(float x, float y) const {
     x = std::min(std::max(0.0f, x), last_x_);
     y = std::min(std::max(0.0f, y), last_y_);
-    const int column = std::min(static_cast<int>(x), max_column_);
-    const int row = std::min(static_cast<int>(y), max_row_);
+    const int column = static_cast<int>(x);
+    const int row = static_cast<int>(y);
     const float u = x - static_cast<float>(column);
     const float v = y - static_cast<float>(row);
+    const int right = column < last_column_ ? 1 : 0;
     const Vec2* p = cells_ + static_cast<size_t>(row) * stride_ + column;
-    const Vec2 a = p[0], b = p[right_], c = p[below_], d = p[below_ + right_];
+    const Vec2* q = row < last_row_ ? p + stride_ : p;
+    const Vec2 a = p[0], b = p[right], c = q[0], d = q[right];
     const float top_x = a.x + (b.x - a.x) * u, bottom_x = c.x + (d.x - c.x) * u;
     const float top_y = a.y + (b.y - a.y) * u, bottom_y = c.y + (d.y - c.y) * u;
     return {top_x + (bottom_x - top_x) * v, top_y + (bottom_y - top_y) * v};
@@ -40,9 +40,8 @@ class Sampler {
  private:
   const Vec2* cells_;
   int stride_;
+  int last_column_, last_row_;
   float last_x_, last_y_;
-  int max_column_, max_row_;
-  int right_, below_;
 };
 
 // then2_from_now(p) = then_from_now(p) + then2_from_then(p + then_from_now(p)), on the grid of

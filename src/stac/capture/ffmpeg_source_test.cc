@@ -1,0 +1,226 @@
+#include "stac/capture/ffmpeg_source.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "stac/base/file.h"
+
+namespace stac {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FfmpegSourceTest : public testing::Test {
+ protected:
+  FfmpegSourceTest()
+      : folder_(fs::path(testing::TempDir()) /
+                fmt::format("stac_ffmpeg_source_test_{}", getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~FfmpegSourceTest() override { fs::remove_all(folder_); }
+
+  // Raw video: plane p of frame i has the samples Value(i, p, x, y).
+  static int Value(int frame, int plane, int x, int y) {
+    return 40 + 10 * frame + 30 * plane + (x * 3 + y * 5) % 17;
+  }
+  std::string RawVideo(int width, int height, int frames, const std::string& header,
+                       int chroma_width, int chroma_height) {
+    Bytes bytes;
+    const auto text = [&bytes](const std::string& part) {
+      bytes.insert(bytes.end(), part.begin(), part.end());
+    };
+    text(fmt::format("YUV4MPEG2 W{} H{} F10:1 {}\n", width, height, header));
+    for (int i = 0; i < frames; ++i) {
+      text("FRAME\n");
+      for (int p = 0; p < 3; ++p) {
+        for (int y = 0; y < (p == 0 ? height : chroma_height); ++y) {
+          for (int x = 0; x < (p == 0 ? width : chroma_width); ++x) {
+            bytes.push_back(static_cast<uint8_t>(Value(i, p, x, y)));
+          }
+        }
+      }
+    }
+    const fs::path path = folder_ / "raw.y4m";
+    EXPECT_TRUE(WriteFile(path, ByteSpan(bytes)));
+    return path.string();
+  }
+
+  fs::path folder_;
+};
+
+TEST_F(FfmpegSourceTest, SamplesArriveUnchangedWithoutACopy) {
+  auto source = OpenFfmpegSource(RawVideo(48, 32, 3, "C420jpeg XCOLORRANGE=FULL", 24, 16));
+  ASSERT_TRUE(source) << source.error().message;
+  const SourceInfo& info = (*source)->info();
+  EXPECT_EQ(info.width, 48);
+  EXPECT_EQ(info.height, 32);
+  EXPECT_DOUBLE_EQ(info.fps, 10);
+  EXPECT_EQ(info.name, "raw");
+  EXPECT_FALSE(info.live);
+  EXPECT_EQ(info.color, (ColorSpec{ColorMatrix::kBt601, ColorRange::kFull}));
+  for (int i = 0; i < 3; ++i) {
+    auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ((*frame)->id, static_cast<FrameId>(i));
+    EXPECT_EQ((*frame)->pts, i * 100000);
+    EXPECT_EQ((*frame)->MutablePlane(0), nullptr);  // the decoder's memory
+    for (int p = 0; p < 3; ++p) {
+      const PlaneView& plane = (*frame)->plane(p);
+      for (int y = 0; y < plane.height; ++y) {
+        for (int x = 0; x < plane.width; ++x) ASSERT_EQ(plane.At(x, y), Value(i, p, x, y));
+      }
+    }
+  }
+  EXPECT_EQ((*source)->Next().value(), std::nullopt);
+  EXPECT_EQ((*source)->Next().value(), std::nullopt);
+}
+
+TEST_F(FfmpegSourceTest, FramesOutliveTheSource) {
+  auto source = OpenFfmpegSource(RawVideo(48, 32, 2, "C420jpeg", 24, 16));
+  ASSERT_TRUE(source);
+  const Frame frame = **(*source)->Next();
+  const uint64_t hash = HashPixels(frame);
+  source->reset();
+  EXPECT_EQ(HashPixels(frame), hash);
+  EXPECT_EQ(frame.y().At(5, 6), Value(0, 0, 5, 6));
+}
+
+TEST_F(FfmpegSourceTest, OddSizesAreCropped) {
+  auto source = OpenFfmpegSource(RawVideo(35, 21, 1, "C420jpeg", 18, 11));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->info().width, 34);
+  EXPECT_EQ((*source)->info().height, 20);
+  const auto frame = (*source)->Next();
+  ASSERT_TRUE(frame && *frame);
+  EXPECT_EQ((*frame)->plane(1).width, 17);
+  EXPECT_EQ((*frame)->plane(2).height, 10);
+  EXPECT_EQ((*frame)->y().At(33, 19), Value(0, 0, 33, 19));
+  EXPECT_EQ((*frame)->plane(2).At(16, 9), Value(0, 2, 16, 9));
+}
+
+TEST_F(FfmpegSourceTest, OtherChromaFormatsKeepLumaRangeAndMatrix) {
+  for (const auto& [header, width, height] : {std::tuple{"C422 XCOLORRANGE=LIMITED", 32, 32},
+                                              std::tuple{"C444 XCOLORRANGE=FULL", 64, 32}}) {
+    auto source = OpenFfmpegSource(RawVideo(64, 32, 1, header, width, height));
+    ASSERT_TRUE(source) << source.error().message;
+    const bool full = std::string(header).find("FULL") != std::string::npos;
+    EXPECT_EQ((*source)->info().color.range, full ? ColorRange::kFull : ColorRange::kLimited);
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    double chroma = 0;
+    for (int y = 0; y < 32; ++y) {
+      for (int x = 0; x < 64; ++x) ASSERT_EQ((*frame)->y().At(x, y), Value(0, 0, x, y));
+    }
+    for (int y = 0; y < 16; ++y) {
+      for (int x = 0; x < 32; ++x) chroma += (*frame)->plane(2).At(x, y);
+    }
+    EXPECT_NEAR(chroma / (16 * 32), 40 + 60 + 8, 1.0);  // the mean stays
+  }
+}
+
+TEST_F(FfmpegSourceTest, ChoosesFramesAndShrinks) {
+  auto source =
+      OpenFfmpegSource(RawVideo(64, 48, 10, "C420jpeg", 32, 24),
+                       {.max_height = 24, .first_frame = 2, .max_frames = 3, .frame_step = 3});
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->info().width, 32);
+  EXPECT_NEAR((*source)->info().fps, 10.0 / 3, 1e-9);
+  EXPECT_EQ((*source)->info().frame_count, 3);
+  for (int k = 0; k < 3; ++k) {  // 2, 5, 8
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ((*frame)->id, static_cast<FrameId>(k));
+    EXPECT_EQ((*frame)->pts, k * 300000);
+    const int i = 2 + 3 * k;
+    const int sum = Value(i, 0, 8, 6) + Value(i, 0, 9, 6) + Value(i, 0, 8, 7) + Value(i, 0, 9, 7);
+    EXPECT_EQ((*frame)->y().At(4, 3), (sum + 2) / 4);
+  }
+  EXPECT_EQ((*source)->Next().value(), std::nullopt);
+}
+
+TEST_F(FfmpegSourceTest, UnsaidMatrixFollowsTheSize) {
+  EXPECT_EQ((*OpenFfmpegSource(RawVideo(64, 576, 1, "C420jpeg", 32, 288)))->info().color.matrix,
+            ColorMatrix::kBt601);
+  EXPECT_EQ((*OpenFfmpegSource(RawVideo(64, 578, 1, "C420jpeg", 32, 289)))->info().color.matrix,
+            ColorMatrix::kBt709);
+}
+
+TEST_F(FfmpegSourceTest, ProblemsAreSaid) {
+  const auto missing = OpenFfmpegSource((folder_ / "none.mp4").string());
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("No such file"), std::string::npos);
+  ASSERT_TRUE(WriteFile(folder_ / "text.mp4", "this is not a video"));
+  EXPECT_FALSE(OpenFfmpegSource((folder_ / "text.mp4").string()));
+  ASSERT_TRUE(WriteFile(folder_ / "empty.mp4", ""));
+  EXPECT_FALSE(OpenFfmpegSource((folder_ / "empty.mp4").string()));
+  EXPECT_FALSE(OpenFfmpegSource("/dev/video99"));
+  EXPECT_FALSE(OpenFfmpegSource("nothing://host/path"));
+  const auto small = OpenFfmpegSource(RawVideo(14, 14, 1, "C420jpeg", 7, 7));
+  ASSERT_FALSE(small);
+  EXPECT_NE(small.error().message.find("14x14"), std::string::npos);
+}
+
+TEST_F(FfmpegSourceTest, PasswordsStayOutOfNamesAndErrors) {
+  const auto refused = OpenFfmpegSource("rtsp://user:secret@127.0.0.1:1/stream?key=hidden");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.find("secret"), std::string::npos);
+  EXPECT_EQ(refused.error().message.find("hidden"), std::string::npos);
+  EXPECT_NE(refused.error().message.find("127.0.0.1:1/stream"), std::string::npos);
+}
+
+TEST_F(FfmpegSourceTest, RealVideoKeepsSizeColourAndCount) {
+  const fs::path data = DataFolder();
+  if (data.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  auto kitti = OpenFfmpegSource((data / "video/kitti_0926_1242x374_10fps_lossless.mkv").string());
+  ASSERT_TRUE(kitti) << kitti.error().message;
+  EXPECT_EQ((*kitti)->info().width, 1242);
+  EXPECT_EQ((*kitti)->info().height, 374);
+  EXPECT_EQ(ToString((*kitti)->info().color), "bt709/limited");
+  EXPECT_DOUBLE_EQ((*kitti)->info().fps, 10);
+  EXPECT_EQ((*kitti)->info().frame_count, 78);
+  int count = 0;
+  Micros last = -1;
+  while (true) {
+    const auto frame = (*kitti)->Next();
+    ASSERT_TRUE(frame) << frame.error().message;
+    if (!*frame) break;
+    EXPECT_GT((*frame)->pts, last);
+    last = (*frame)->pts;
+    ++count;
+  }
+  EXPECT_EQ(count, 78);
+  EXPECT_EQ(last, 7'700'000);
+  auto highway = OpenFfmpegSource((data / "video/udacity_highway_960x540_25fps.mp4").string(),
+                                  {.max_frames = 1});
+  ASSERT_TRUE(highway);
+  EXPECT_EQ(ToString((*highway)->info().color), "bt601/limited");
+}
+
+// Cutting or damaging a real file anywhere must not crash; most of it still plays.
+TEST_F(FfmpegSourceTest, DamagedFilesNeverCrash) {
+  const fs::path data = DataFolder();
+  if (data.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  const auto whole = ReadFile(data / "video/udacity_highway_960x540_25fps.mp4");
+  ASSERT_TRUE(whole);
+  std::mt19937 random(3);
+  int opened = 0;
+  for (int round = 0; round < 6; ++round) {
+    Bytes bytes = *whole;
+    for (int k = 0; k < 2000; ++k) bytes[random() % bytes.size()] = static_cast<uint8_t>(random());
+    if (round % 2 == 1) bytes.resize(random() % bytes.size());
+    ASSERT_TRUE(WriteFile(folder_ / "damaged.mp4", ByteSpan(bytes)));
+    auto source = OpenFfmpegSource((folder_ / "damaged.mp4").string(), {.max_frames = 20});
+    if (!source) continue;
+    ++opened;
+    for (auto frame = (*source)->Next(); frame && *frame; frame = (*source)->Next()) {
+      ASSERT_EQ((*frame)->width(), 960);
+    }
+  }
+  RecordProperty("opened", opened);
+}
+
+}  // namespace
+}  // namespace stac
