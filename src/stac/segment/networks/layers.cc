@@ -1,0 +1,108 @@
+#include <torch/nn/functional/upsampling.h>
+#include <torch/nn/init.h>
+
+#include "stac/base/check.h"
+#include "stac/segment/networks/layers_internal.h"
+
+namespace stac {
+namespace {
+
+thread_local MacCounter* active_counter = nullptr;
+
+torch::nn::Conv2dOptions PlainConv(const ConvOptions& o) {
+  return torch::nn::Conv2dOptions(o.in, o.out, o.kernel)
+      .stride(o.stride)
+      .dilation(o.dilation)
+      .padding(o.dilation * (o.kernel - 1) / 2)
+      .bias(false);
+}
+
+}  // namespace
+
+ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {
+  STAC_CHECK(options.kernel % 2 == 1);
+  conv_ = register_module("conv", std::make_shared<torch::nn::Conv2dImpl>(PlainConv(options)));
+  torch::nn::init::kaiming_normal_(conv_->weight, 0.0, torch::kFanOut, torch::kReLU);
+  bn_ = register_module("bn", std::make_shared<torch::nn::BatchNorm2dImpl>(options.out));
+}
+
+torch::Tensor ConvUnit::forward(const torch::Tensor& x) {
+  torch::Tensor y = conv_->forward(x);
+  MacCounter::Count(conv_->weight, y);
+  if (bn_) y = bn_->forward(y);
+  return options_.relu ? y.relu_() : y;
+}
+
+void ConvUnit::Fold() {
+  if (folded()) return;
+  STAC_CHECK(!is_training());
+  torch::NoGradGuard no_grad;
+  const torch::Tensor scale = bn_->weight / (bn_->running_var + bn_->options.eps()).sqrt();
+  const torch::Tensor weight = conv_->weight * scale.reshape({-1, 1, 1, 1});
+  const torch::Tensor bias = bn_->bias - bn_->running_mean * scale;
+  auto merged = std::make_shared<torch::nn::Conv2dImpl>(PlainConv(options_).bias(true));
+  merged->to(weight.device());
+  merged->weight.copy_(weight);
+  merged->bias.copy_(bias);
+  merged->eval();
+  unregister_module("bn");
+  bn_ = nullptr;
+  conv_ = replace_module("conv", merged);
+}
+
+Classifier::Classifier(int64_t in, int64_t classes) {
+  conv_ = register_module("conv", std::make_shared<torch::nn::Conv2dImpl>(
+                                      torch::nn::Conv2dOptions(in, classes, 1)));
+  torch::nn::init::normal_(conv_->weight, 0.0, 0.01);
+  torch::nn::init::zeros_(conv_->bias);
+}
+
+torch::Tensor Classifier::forward(const torch::Tensor& x) {
+  torch::Tensor y = conv_->forward(x);
+  MacCounter::Count(conv_->weight, y);
+  return y;
+}
+
+BasicBlock::BasicBlock(int64_t in, int64_t out, int64_t stride, int64_t dilation1,
+                       int64_t dilation2) {
+  first_ = register_module(
+      "first", std::make_shared<ConvUnit>(ConvOptions{in, out, 3, stride, dilation1, true}));
+  second_ = register_module(
+      "second", std::make_shared<ConvUnit>(ConvOptions{out, out, 3, 1, dilation2, false}));
+  if (in != out || stride != 1)
+    shortcut_ = register_module(
+        "shortcut", std::make_shared<ConvUnit>(ConvOptions{in, out, 1, stride, 1, false}));
+}
+
+torch::Tensor BasicBlock::forward(const torch::Tensor& x) {
+  const torch::Tensor y = second_->forward(first_->forward(x));
+  return (y + (shortcut_ ? shortcut_->forward(x) : x)).relu_();
+}
+
+torch::Tensor ResizeTo(const torch::Tensor& x, int64_t height, int64_t width) {
+  if (x.size(2) == height && x.size(3) == width) return x;
+  namespace F = torch::nn::functional;
+  return F::interpolate(x, F::InterpolateFuncOptions()
+                               .size(std::vector<int64_t>{height, width})
+                               .mode(torch::kBilinear)
+                               .align_corners(false));
+}
+
+torch::Tensor ResizeLike(const torch::Tensor& x, const torch::Tensor& like) {
+  return ResizeTo(x, like.size(2), like.size(3));
+}
+
+MacCounter::MacCounter() {
+  STAC_CHECK(active_counter == nullptr);
+  active_counter = this;
+}
+
+MacCounter::~MacCounter() { active_counter = nullptr; }
+
+void MacCounter::Count(const torch::Tensor& weight, const torch::Tensor& output) {
+  if (active_counter == nullptr) return;
+  const int64_t cells = output.size(2) * output.size(3);
+  (cells == 1 ? active_counter->global_ : active_counter->spatial_) += weight.numel() * cells;
+}
+
+}  // namespace stac

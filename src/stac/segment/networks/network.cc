@@ -1,0 +1,74 @@
+#include "stac/base/check.h"
+#include "stac/segment/networks/bisenet_internal.h"
+#include "stac/segment/networks/drn_internal.h"
+#include "stac/segment/networks/edge_network_internal.h"
+#include "stac/segment/networks/networks.h"
+
+namespace stac {
+
+const std::vector<std::string>& NetworkNames() {
+  static const std::vector<std::string> names = {"edge", "drn-d-22", "drn-d-38", "bisenet"};
+  return names;
+}
+
+Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name, int classes) {
+  if (classes < 2 || classes > 255)
+    return Fail("a network needs 2 to 255 classes, not {}", classes);
+  if (name == "edge") return std::make_shared<EdgeNetwork>(classes);
+  if (name == "drn-d-22") return std::make_shared<DrnNetwork>(classes, std::array{2, 2, 2, 2});
+  if (name == "drn-d-38") return std::make_shared<DrnNetwork>(classes, std::array{3, 4, 6, 3});
+  if (name == "bisenet") return std::make_shared<BiSeNet>(classes);
+  return Fail("there is no network definition called \"{}\": use one of {}", name,
+              fmt::join(NetworkNames(), ", "));
+}
+
+void FoldBatchNorm(SegmentationNetwork& network) {
+  for (const auto& module : network.modules(/*include_self=*/false))
+    if (auto* unit = dynamic_cast<ConvUnit*>(module.get())) unit->Fold();
+}
+
+torch::Tensor NormalizeRgb(const torch::Tensor& rgb, const std::array<double, 3>& mean,
+                           const std::array<double, 3>& deviation) {
+  const auto options = torch::TensorOptions().dtype(rgb.dtype()).device(rgb.device());
+  const auto channels = [&](const std::array<double, 3>& values) {
+    return torch::tensor({values[0], values[1], values[2]}, options).view({1, 3, 1, 1});
+  };
+  return (rgb - channels(mean)) / channels(deviation);
+}
+
+void ReplacePart(std::string& name, const std::string& part, const std::string& by) {
+  if (const size_t at = name.find(part); at != std::string::npos)
+    name.replace(at, part.size(), by);
+}
+
+void ReplaceBlockParts(std::string& name) {
+  ReplacePart(name, ".first.conv.", ".conv1.");
+  ReplacePart(name, ".first.bn.", ".bn1.");
+  ReplacePart(name, ".second.conv.", ".conv2.");
+  ReplacePart(name, ".second.bn.", ".bn2.");
+  ReplacePart(name, ".shortcut.conv.", ".downsample.0.");
+  ReplacePart(name, ".shortcut.bn.", ".downsample.1.");
+}
+
+Result<NetworkCost> MeasureNetworkCost(const std::string& name, int classes, int width,
+                                       int height) {
+  if (width % 32 != 0 || height % 32 != 0 || width < 32 || height < 32)
+    return Fail("the size {}x{} is not a multiple of 32", width, height);
+  STAC_ASSIGN_OR_RETURN(const auto network, MakeNetwork(name, classes));
+  torch::NoGradGuard no_grad;
+  network->eval();
+  network->DropTrainingHeads();
+  NetworkCost cost;
+  for (const torch::Tensor& parameter : network->parameters()) cost.parameters += parameter.numel();
+  // Every map but the global ones grows with the picture, so a small picture that divides the
+  // large one in area gives the count exactly.
+  const int small = 64;
+  MacCounter counter;
+  const torch::Tensor logits = network->Forward(torch::zeros({1, 3, small, small})).front();
+  cost.output_stride = static_cast<int>(small / logits.size(3));
+  cost.macs = counter.global_macs() + static_cast<int64_t>(static_cast<double>(
+                  counter.spatial_macs()) * width * height / (small * small));
+  return cost;
+}
+
+}  // namespace stac

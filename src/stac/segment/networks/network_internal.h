@@ -1,0 +1,46 @@
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "stac/base/result.h"
+
+// The network definitions as LibTorch modules. For LibTorch code only.
+
+namespace stac {
+
+class SegmentationNetwork : public torch::nn::Module {
+ public:
+  // RGB float [N,3,H,W] in 0..1 (normalisation is inside) -> logits [N,classes,h,w] at the
+  // network's own resolution. In training mode the logits of auxiliary heads follow, where the
+  // definition has any. In evaluation mode it may be called from several threads at once.
+  virtual std::vector<torch::Tensor> Forward(const torch::Tensor& rgb) = 0;
+  // Removes what only training needs. The network must be in evaluation mode from then on.
+  virtual void DropTrainingHeads() {}
+  // The name that a parameter or buffer of ours has in published PyTorch checkpoints.
+  virtual std::string PublishedName(const std::string& name) const { return name; }
+};
+
+// The definition called `name` (NetworkNames() in networks.h) with fresh random weights, in
+// training mode.
+Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name, int classes);
+
+// Merges all batch normalizations into their convolutions. The network must be in evaluation mode.
+void FoldBatchNorm(SegmentationNetwork& network);
+
+// (rgb - mean) / deviation for each channel; the ImageNet values by default.
+torch::Tensor NormalizeRgb(const torch::Tensor& rgb,
+                           const std::array<double, 3>& mean = {0.485, 0.456, 0.406},
+                           const std::array<double, 3>& deviation = {0.229, 0.224, 0.225});
+
+// For PublishedName: replaces the first occurrence of `part`, if any.
+void ReplacePart(std::string& name, const std::string& part, const std::string& by);
+// For PublishedName: the parts of a BasicBlock as torchvision names them.
+void ReplaceBlockParts(std::string& name);
+
+}  // namespace stac

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "stac/base/bytes.h"
+#include "stac/base/result.h"
+#include "stac/segment/segmenter.h"
+
+namespace stac {
+
+// The networks that the program defines itself: "edge", "drn-d-22", "drn-d-38", "bisenet".
+const std::vector<std::string>& NetworkNames();
+
+struct NetworkCost {
+  int64_t parameters = 0;  // trained ones, without auxiliary heads
+  int64_t macs = 0;        // multiply-accumulates of all convolutions, for one picture
+  int output_stride = 0;   // picture width / logits width
+};
+// What a network costs on a picture of the given size (multiples of 32).
+Result<NetworkCost> MeasureNetworkCost(const std::string& name, int classes, int width, int height);
+
+// True if the bytes begin as our weight files (.stacnet) do.
+bool IsStacnet(ByteSpan bytes);
+
+// Loads one of our weight files as a Segmenter. Fails with a sentence on anything that is not a
+// complete weight file of a known definition; sizes are checked before memory is allocated.
+Result<std::unique_ptr<Segmenter>> LoadStacnet(const std::string& path,
+                                               const SegmenterOptions& options = {});
+
+}  // namespace stac

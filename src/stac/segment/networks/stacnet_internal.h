@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "stac/base/bytes.h"
+#include "stac/base/result.h"
+#include "stac/segment/networks/network_internal.h"
+
+namespace stac {
+
+// Our weight files: the magic "STACNET1", a 32-bit length, a JSON header of that length
+//   {"definition": "edge", "classes": 19, "note": "...",
+//    "tensors": [{"name": "stem.conv.weight", "type": "f16", "shape": [16, 3, 3, 3]}, ...]}
+// and the tensors' values in that order, little-endian, without gaps. Batch normalization is
+// folded and auxiliary heads are left out, so a file is for running, not for further training.
+
+struct Stacnet {
+  std::string definition;
+  int classes = 0;
+  std::string note;  // where it comes from, free text
+  std::shared_ptr<SegmentationNetwork> network;  // evaluation mode, folded, parameters frozen
+};
+
+// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed.
+Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
+                            int classes, const std::string& note, bool half);
+// Fails with a sentence that does not name the file.
+Result<Stacnet> DecodeStacnet(ByteSpan bytes);
+
+}  // namespace stac
