@@ -87,7 +87,8 @@ std::vector<KindRules> MakeKinds() {
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
                  Whole("gradient_downscale", "1", 1, 2), Switch("refine", "0"),
                  Switch("propagate_levels", "1"), Whole("region", "16", 16, 256),
-                 Whole("levels", "32", 2, 128), Switch("middle_first", "0")},
+                 Whole("levels", "32", 2, 128), Choice("ladder", {"full", "around"}),
+                 Switch("middle_first", "0")},
        // The method as printed: Algorithm 1 on the fake-label loss, tables from gradients, eq. (7).
        {{"paper",
          {{"rule", "paper"},
@@ -97,7 +98,12 @@ std::vector<KindRules> MakeKinds() {
           {"refine", "1"},
           {"middle_first", "1"}}},
         // Fig. 1: consecutive frames as single images, two levels.
-        {"single", {{"intra", "1"}, {"levels", "2"}, {"propagate", "0"}}}}});
+        {"single",
+         {{"intra", "1"},
+          {"levels", "2"},
+          {"ladder", "around"},
+          {"clip", "4"},
+          {"propagate", "0"}}}}});
   return kinds;
 }
 

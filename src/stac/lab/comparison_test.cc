@@ -1,0 +1,87 @@
+#include "stac/lab/comparison.h"
+
+#include <gmock/gmock.h>
+
+#include <cmath>
+
+namespace stac {
+namespace {
+
+using ::testing::HasSubstr;
+
+// `system` needs `factor` times the bits of a curve that all clips share.
+std::vector<ResultRow> Rows(const std::string& system, const std::string& clip, double factor) {
+  std::vector<ResultRow> rows;
+  for (int i = 0; i < 4; ++i) {
+    ResultRow row;
+    row.system = system;
+    row.network = "net";
+    row.clip = clip;
+    row.video_kbps = 100 * std::exp2(i) * factor;
+    row.feedback_kbps = row.video_kbps;
+    row.total_kbps = 2 * row.video_kbps;
+    row.pa = 0.8 + 0.05 * i - 0.005 * i * i;
+    row.miou = row.pa - 0.3;
+    rows.push_back(row);
+  }
+  return rows;
+}
+
+std::vector<ResultRow> Joined(std::initializer_list<std::vector<ResultRow>> parts) {
+  std::vector<ResultRow> all;
+  for (const auto& part : parts) all.insert(all.end(), part.begin(), part.end());
+  return all;
+}
+
+TEST(CompareSystems, PerClipAndOverall) {
+  const auto rows = Joined(
+      {Rows("h264", "a", 1), Rows("h264", "b", 1), Rows("ours", "a", 0.5), Rows("ours", "b", 0.7)});
+  const auto result = CompareSystems(rows, "h264", RateKind::kTotal, {});
+  ASSERT_TRUE(result.has_value()) << result.error().message;
+  ASSERT_EQ(result->size(), 6u);  // two metrics, two clips and "all"
+  EXPECT_NEAR((*result)[0].result.bd_rate_percent, -50, 1e-6);
+  EXPECT_NEAR((*result)[1].result.bd_rate_percent, -30, 1e-6);
+  EXPECT_EQ((*result)[2].clip, "all");
+  EXPECT_NEAR((*result)[2].result.bd_rate_percent, -40, 1e-6);
+  EXPECT_NEAR((*result)[2].result.max_saving_percent, 50, 1e-6);
+  EXPECT_EQ((*result)[2].count, 2);
+  EXPECT_EQ((*result)[3].metric, Metric::kMeanIou);
+}
+
+TEST(CompareSystems, CountsTheBitsThatWereAskedFor) {
+  auto ours = Rows("ours", "a", 1);
+  for (ResultRow& row : ours) row.feedback_kbps = 0, row.total_kbps = row.video_kbps;
+  const auto rows = Joined({Rows("h264", "a", 1), ours});
+  EXPECT_NEAR(CompareSystems(rows, "h264", RateKind::kTotal, {})->front().result.bd_rate_percent,
+              -50, 1e-6);
+  EXPECT_NEAR(CompareSystems(rows, "h264", RateKind::kUplink, {})->front().result.bd_rate_percent,
+              0, 1e-6);
+  EXPECT_FALSE(ParseRateKind("bits").has_value());
+}
+
+TEST(CompareSystems, NamesWhatThereIs) {
+  const auto rows = Joined({Rows("h264", "a", 1), Rows("ours", "a", 1)});
+  EXPECT_THAT(CompareSystems(rows, "h265", RateKind::kTotal, {}).error().message,
+              HasSubstr("there are of h264, ours"));
+  EXPECT_FALSE(CompareSystems(rows, "h264", RateKind::kTotal, {"x"}).has_value());
+}
+
+TEST(CompareSystems, WhatCannotBeComparedIsSaid) {
+  auto ours = Rows("ours", "a", 1);
+  for (ResultRow& row : ours) row.pa = row.pa - 0.7;
+  const auto result =
+      CompareSystems(Joined({Rows("h264", "a", 1), ours}), "h264", RateKind::kTotal, {});
+  EXPECT_EQ(result->front().count, 0);
+  EXPECT_THAT(ComparisonTable(*result), HasSubstr("no accuracy that both reach"));
+  EXPECT_THAT(ComparisonCsv(*result), HasSubstr("ours,h264,pa,net,a,,,"));
+}
+
+TEST(CurvesOf, HasHumanScoresOnlyWhereThereAreSome) {
+  auto rows = Rows("h264", "a", 1);
+  EXPECT_EQ(CurvesOf(rows, RateKind::kTotal).size(), 2u);
+  for (ResultRow& row : rows) row.pa_human = row.miou_human = 0.5;
+  EXPECT_EQ(CurvesOf(rows, RateKind::kTotal).size(), 4u);
+}
+
+}  // namespace
+}  // namespace stac

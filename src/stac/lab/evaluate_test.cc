@@ -1,0 +1,126 @@
+#include "stac/lab/evaluate.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "stac/base/file.h"
+#include "stac/lab/result_store.h"
+#include "stac/lab/test_tools.h"
+
+namespace stac {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+constexpr char kSpec[] = R"(name = "small"
+reference = "h264"
+[[network]]
+name = "fake"
+path = "NETWORK"
+[[clip]]
+name = "street"
+source = "any"
+frames = 4
+[[system]]
+spec = "h264"
+knobs = { crf = [24, 34] }
+[[system]]
+spec = "stac"
+knobs = { qp = [24, 34] }
+[[system]]
+spec = "accmpeg"
+)";
+
+class EvaluateTest : public ::testing::Test {
+ protected:
+  EvaluateTest() {
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    root_ = fs::path(::testing::TempDir()) / fmt::format("stac_{}{}", test->name(), getpid());
+    fs::remove_all(root_);
+    EXPECT_TRUE(WriteFile(root_ / "net.pt", std::string_view("weights")).has_value());
+    std::string text = kSpec;
+    text.replace(text.find("NETWORK"), 7, (root_ / "net.pt").string());
+    spec_ = ParseExperiment(text, "small.toml", false).value();
+  }
+
+  EvaluateSummary Run(const std::string& folder, int jobs, int shard = 1, int shards = 1) {
+    const auto summary =
+        Evaluate(spec_, {.out = root_ / folder, .jobs = jobs, .shard = shard, .shards = shards},
+                 TestTools(), stop_);
+    EXPECT_TRUE(summary.has_value()) << summary.error().message;
+    return summary.value_or(EvaluateSummary{});
+  }
+  std::string File(const fs::path& path) {
+    const auto bytes = ReadFile(root_ / path);
+    return bytes ? std::string(AsText(*bytes)) : "missing";
+  }
+
+  fs::path root_;
+  ExperimentSpec spec_;
+  std::atomic<bool> stop_ = false;
+};
+
+TEST_F(EvaluateTest, SameNumbersWhateverTheNumberOfProcesses) {
+  EXPECT_EQ(Run("one", 1).measured, 5);
+  EXPECT_EQ(Run("two", 2).measured, 5);
+  EXPECT_EQ(File("one/results.csv"), File("two/results.csv"));
+  EXPECT_THAT(File("one/results.csv"), HasSubstr("stac,fake,street,stac:qp=24,4,4,10,1,"));
+  EXPECT_EQ(File("one/spec.toml"), spec_.text);
+}
+
+TEST_F(EvaluateTest, ASecondRunMeasuresOnlyWhatIsMissing) {
+  Run("out", 2);
+  const std::string before = File("out/results.csv");
+  {
+    auto store = ResultStore::Open(root_ / "out/results.db");
+    const auto rows = (*store)->All().value();
+    ASSERT_TRUE((*store)->Remove({rows[0].key, rows[3].key}).has_value());
+  }
+  const EvaluateSummary summary = Run("out", 2);
+  EXPECT_EQ(summary.points, 5);
+  EXPECT_EQ(summary.measured, 2);
+  EXPECT_EQ(File("out/results.csv"), before);
+  EXPECT_EQ(Run("out", 2).measured, 0);
+}
+
+TEST_F(EvaluateTest, ShardsMergeToTheWhole) {
+  Run("all", 2);
+  EXPECT_EQ(Run("a", 1, 1, 2).points, 3);
+  EXPECT_EQ(Run("b", 1, 2, 2).points, 2);
+  ASSERT_TRUE(
+      MergeStores({root_ / "a/results.db", root_ / "b/results.db"}, root_ / "merged/results.db")
+          .has_value());
+  ASSERT_TRUE(WriteResultFiles(root_ / "merged").has_value());
+  EXPECT_EQ(File("merged/results.csv"), File("all/results.csv"));
+}
+
+TEST_F(EvaluateTest, AnotherSeedIsAnotherPoint) {
+  Run("out", 2);
+  spec_.seed = 2;
+  EXPECT_EQ(Run("out", 2).measured, 5);
+}
+
+TEST_F(EvaluateTest, FailuresNameThePoint) {
+  LabTools tools = TestTools();
+  tools.make_encoder = [](const EncoderOptions& options) -> Result<std::unique_ptr<VideoEncoder>> {
+    if (options.mode == RateMode::kCrf) return Fail("no such encoder");
+    return MakeX264Encoder(options);
+  };
+  const auto summary = Evaluate(spec_, {.out = root_ / "out", .jobs = 2}, tools, stop_);
+  ASSERT_FALSE(summary.has_value());
+  EXPECT_THAT(summary.error().message, HasSubstr("2 of 5 failed"));
+  EXPECT_THAT(summary.error().message,
+              HasSubstr("h264:crf=24 on street with fake: no such encoder"));
+  // The others are kept.
+  EXPECT_EQ(ResultStore::Open(root_ / "out/results.db").value()->All()->size(), 3u);
+}
+
+TEST_F(EvaluateTest, MissingNetworksAreNamed) {
+  spec_.networks[0].path = "/nowhere.pt";
+  const auto summary = Evaluate(spec_, {.out = root_ / "out"}, TestTools(), stop_);
+  EXPECT_THAT(summary.error().message, HasSubstr("network fake"));
+}
+
+}  // namespace
+}  // namespace stac

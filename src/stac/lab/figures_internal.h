@@ -1,0 +1,26 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "stac/lab/experiment_spec.h"
+#include "stac/lab/gnuplot.h"
+#include "stac/lab/result_row.h"
+
+namespace stac {
+
+// A CSV file as rows of named fields. Quoted fields are understood.
+using CsvRows = std::vector<std::map<std::string, std::string>>;
+Result<CsvRows> ReadCsv(const std::filesystem::path& path);
+
+// One plot per network and clip with a panel per metric: points and hulls of all systems.
+std::vector<Plot> AccuracyBitratePlots(const ExperimentSpec& spec,
+                                       const std::vector<ResultRow>& rows);
+// One plot per network and clip from analysis.csv (Fig. 4, 6, 7, 9).
+std::vector<Plot> AnalysisPlots(FigureKind figure, const CsvRows& rows,
+                                const std::filesystem::path& folder);
+// Numbers for reading under an analysis: what the paper claims and what was measured.
+std::string AnalysisSummary(FigureKind figure, const CsvRows& rows);
+
+}  // namespace stac

@@ -1,0 +1,92 @@
+#include "stac/lab/figures.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include "stac/base/file.h"
+#include "stac/lab/figures_internal.h"
+#include "stac/lab/result_store.h"
+
+namespace stac {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kSpec[] = R"(name = "t"
+title = "A <test>"
+reference = "h264"
+network = [{ name = "net_1", path = "n" }]
+clip = [{ name = "c", source = "s" }]
+system = [{ spec = "h264" }, { spec = "stac" }]
+)";
+
+fs::path FreshFolder(const char* name) {
+  const fs::path folder = fs::path(::testing::TempDir()) / fmt::format("{}{}", name, getpid());
+  fs::remove_all(folder);
+  return folder;
+}
+
+std::string Contents(const fs::path& path) {
+  const auto bytes = ReadFile(path);
+  return bytes ? std::string(AsText(*bytes)) : "";
+}
+
+TEST(Figures, DrawsCurvesAndAPage) {
+  const fs::path folder = FreshFolder("stac_fig");
+  ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string_view(kSpec)).has_value());
+  {
+    auto store = ResultStore::Open(folder / "results.db");
+    int key = 0;
+    for (const std::string system : {"h264", "stac"}) {
+      for (int i = 0; i < 4; ++i) {
+        ResultRow row;
+        row.key = std::to_string(key++);
+        row.system = system;
+        row.network = "net_1";
+        row.clip = "c";
+        row.total_kbps = row.video_kbps = (system == "stac" ? 50 : 100) << i;
+        row.pa = row.miou = 0.8 + 0.04 * i;
+        ASSERT_TRUE((*store)->Add(row).has_value());
+      }
+    }
+  }
+  const Status status = DrawFigures({.folder = folder});
+  if (!status && status.error().message.find("not installed") != std::string::npos) {
+    GTEST_SKIP() << status.error().message;
+  }
+  ASSERT_TRUE(status.has_value()) << status.error().message;
+  EXPECT_THAT(Contents(folder / "figures/net_1_c.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(Contents(folder / "figures/net_1_c.png"), StartsWith("\x89PNG"));
+  const std::string page = Contents(folder / "index.html");
+  EXPECT_THAT(page, HasSubstr("A &lt;test&gt;"));
+  EXPECT_THAT(page, HasSubstr("-50.0%"));
+  EXPECT_THAT(page, HasSubstr("figures/net_1_c.svg"));
+}
+
+TEST(Figures, SaysWhatIsMissing) {
+  const fs::path folder = FreshFolder("stac_nofig");
+  EXPECT_FALSE(DrawFigures({.folder = folder}).has_value());
+  ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string_view(kSpec)).has_value());
+  EXPECT_THAT(DrawFigures({.folder = folder}).error().message, HasSubstr("run stac evaluate"));
+}
+
+TEST(ReadCsv, UndoesWhatCsvFieldDoes) {
+  const fs::path path = FreshFolder("stac_csv") / "x.csv";
+  const std::string odd = "a,\"b\"";
+  ASSERT_TRUE(WriteFile(path, "x,y\n" + CsvField(odd) + ",2\n").has_value());
+  const auto rows = ReadCsv(path);
+  ASSERT_TRUE(rows.has_value());
+  EXPECT_EQ((*rows)[0].at("x"), odd);
+  EXPECT_EQ((*rows)[0].at("y"), "2");
+  ASSERT_TRUE(WriteFile(path, std::string_view("x,y\n1\n")).has_value());
+  EXPECT_FALSE(ReadCsv(path).has_value());
+}
+
+TEST(GnuplotQuoted, KeepsTextFromBeingMarkup) {
+  EXPECT_EQ(GnuplotQuoted("a_b \"c\""), "\"a\\\\_b \\\"c\\\"\"");
+}
+
+}  // namespace
+}  // namespace stac

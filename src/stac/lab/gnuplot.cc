@@ -1,0 +1,137 @@
+#include "stac/lab/gnuplot.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmath>
+
+#include "stac/base/file.h"
+
+namespace stac {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPanelWidth = 560;
+constexpr int kPanelHeight = 420;
+
+// Distinct on white, also for colour-blind readers (Okabe and Ito), then darker variants.
+constexpr const char* kColors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
+                                   "#56b4e9", "#000000", "#7f6000", "#6a3d9a", "#8c564b"};
+
+struct Script {
+  std::string commands;
+  std::string data;  // blocks for `index`
+  int blocks = 0;
+
+  int Block(const std::vector<std::pair<double, double>>& points) {
+    for (const auto& [x, y] : points) {
+      if (std::isfinite(x) && std::isfinite(y)) data += fmt::format("{:.8g} {:.8g}\n", x, y);
+    }
+    data += "\n\n";
+    return blocks++;
+  }
+};
+
+// A file's name as it is: nothing is markup in single quotes.
+std::string FileQuoted(const std::string& name) { return "'" + name + "'"; }
+
+void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& script) {
+  std::string& out = script.commands;
+  out += "reset\nset grid linecolor rgb '#dddddd'\nset key right bottom font ',9' opaque\n";
+  out += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", GnuplotQuoted(panel.title),
+                     GnuplotQuoted(panel.x_label), GnuplotQuoted(panel.y_label));
+  if (!panel.heat_map.empty()) {
+    out +=
+        "unset key\nunset grid\nset yrange [*:*] reverse\nset size ratio -1\n"
+        "set palette defined (0 '#000033', 0.35 '#5b0f7a', 0.65 '#d9442f', 1 '#fff7a0')\n";
+    out += fmt::format("plot {} matrix with image\n", FileQuoted(panel.heat_map.string()));
+    return;
+  }
+  if (panel.log_x) out += "set logscale x\n";
+  if (panel.y_range) {
+    out += fmt::format("set yrange [{}:{}]\n", panel.y_range->first, panel.y_range->second);
+  }
+  std::string plots;
+  for (size_t i = 0; i < panel.curves.size(); ++i) {
+    const PlotCurve& curve = panel.curves[i];
+    const char* color = kColors[i % std::size(kColors)];
+    std::string title = "title " + GnuplotQuoted(curve.title);
+    const auto add = [&](const std::vector<std::pair<double, double>>& points,
+                         const std::string& style) {
+      if (points.empty()) return;
+      plots += fmt::format("{}{} index {} using 1:2 with {} linecolor rgb '{}' {}",
+                           plots.empty() ? "plot " : ", \\\n  ", FileQuoted(data_file),
+                           script.Block(points), style, color, title);
+      title = "notitle";
+    };
+    add(curve.line, fmt::format("linespoints linewidth 2 pointtype {} pointsize 0.6", i % 13 + 4));
+    add(curve.points, fmt::format("points pointtype {} pointsize 0.35", i % 13 + 4));
+  }
+  out += plots.empty() ? "unset key\nplot NaN\n" : plots + "\n";
+}
+
+// Runs gnuplot on a script file; its messages become the error.
+Status RunGnuplot(const fs::path& script, const fs::path& folder) {
+  int pipes[2];
+  if (pipe(pipes) != 0) return Fail("cannot start gnuplot: no pipe");
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(pipes[1], 2);
+    dup2(pipes[1], 1);
+    close(pipes[0]);
+    if (chdir(folder.c_str()) != 0) _exit(126);
+    execlp("gnuplot", "gnuplot", script.filename().c_str(), nullptr);
+    _exit(127);
+  }
+  close(pipes[1]);
+  std::string said;
+  char buffer[1024];
+  for (ssize_t n; (n = read(pipes[0], buffer, sizeof(buffer))) > 0;) said.append(buffer, n);
+  close(pipes[0]);
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child) return Fail("cannot start gnuplot");
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    return Fail("gnuplot is not installed: install the package gnuplot-nox");
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    return Fail("gnuplot failed on {}: {}", script.string(), said);
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+std::string GnuplotQuoted(const std::string& text) {
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') quoted += '\\';
+    // Underscores and the like are plain characters here, not markup.
+    if (c == '_' || c == '^' || c == '@' || c == '&' || c == '~' || c == '{' || c == '}') {
+      quoted += "\\\\";
+    }
+    quoted += c == '\n' ? ' ' : c;
+  }
+  return quoted + '"';
+}
+
+Status DrawPlot(const Plot& plot, const fs::path& folder) {
+  STAC_RETURN_IF_ERROR(MakeFolder(folder));
+  Script panels;
+  for (const PlotPanel& panel : plot.panels) AddPanel(panel, plot.name + ".dat", panels);
+  const int width = kPanelWidth * static_cast<int>(plot.panels.size());
+  std::string script;
+  for (const auto& [terminal, suffix] : {std::pair{"svg", ".svg"}, std::pair{"pngcairo", ".png"}}) {
+    script += fmt::format(
+        "set terminal {} size {},{} background rgb 'white' font 'Helvetica,11'\n"
+        "set output '{}{}'\nset multiplot layout 1,{}\n{}unset multiplot\nset output\n",
+        terminal, width, kPanelHeight, plot.name, suffix, plot.panels.size(), panels.commands);
+  }
+  const fs::path script_path = folder / (plot.name + ".gp");
+  STAC_RETURN_IF_ERROR(WriteFile(folder / (plot.name + ".dat"), panels.data));
+  STAC_RETURN_IF_ERROR(WriteFile(script_path, script));
+  return RunGnuplot(script_path, folder);
+}
+
+}  // namespace stac

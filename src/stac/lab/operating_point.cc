@@ -1,0 +1,256 @@
+#include "stac/lab/operating_point.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "stac/base/check.h"
+#include "stac/capture/frame_scale.h"
+#include "stac/codec/label_coder.h"
+#include "stac/lab/label_mapping.h"
+#include "stac/lab/segmenter_wrappers.h"
+#include "stac/lab/session_options.h"
+#include "stac/lab/two_level_plan.h"
+#include "stac/propagate/warp.h"
+#include "stac/video/accuracy.h"
+
+namespace stac {
+namespace {
+
+// What has gone over the wire, in bytes.
+struct Traffic {
+  size_t video = 0;
+  size_t upstream_labels = 0;
+  size_t levels = 0;
+  size_t feedback = 0;  // levels included
+};
+
+// Labels at full size for a system that codes at a smaller size: those of the last keyframe at
+// full size, held or moved along the motion of the full frames.
+class FullSizeLabels {
+ public:
+  FullSizeLabels(bool propagate, const ScaledClip& full) : propagate_(propagate), full_(full) {}
+
+  // Bytes that the keyframe's labels take, coded against the last ones.
+  Result<size_t> OnKeyframe(FrameId id, const LabelMap& labels) {
+    STAC_ASSIGN_OR_RETURN(const Bytes coded,
+                          EncodeLabels(labels, labels_.empty() ? nullptr : &labels_));
+    labels_ = labels;
+    anchor_ = id;
+    chain_.Clear();
+    const Frame& frame = full_.frames[id];
+    chain_.AddAnchor(id, frame.width(), frame.height(), full_.then_from_now[id].step);
+    return coded.size();
+  }
+  void OnFrame(FrameId id) {
+    if (propagate_) chain_.Advance(full_.then_from_now[id]);
+  }
+  const LabelMap& Now() {
+    if (!propagate_) return labels_;
+    const FlowField* flow = chain_.Find(anchor_);
+    STAC_CHECK(flow != nullptr);
+    WarpLabels(labels_, *flow, warped_);
+    return warped_;
+  }
+
+ private:
+  bool propagate_;
+  const ScaledClip& full_;
+  LabelMap labels_, warped_;
+  FrameId anchor_ = 0;
+  MotionChain chain_;
+};
+
+class Loop {
+ public:
+  Loop(const SystemSpec& spec, const PointInputs& in, const LabTools& tools)
+      : spec_(spec),
+        in_(in),
+        reduced_(in.scaled.frames.front().width() != in.clip.width()),
+        profile_(ProfileOf(spec, in.profile)),
+        labels_only_(in.network),
+        enlarging_(UsesLevels(spec) ? in.network : labels_only_, in.clip.width(), in.clip.height()),
+        device_(DeviceOptionsOf(spec, in.scaled.frames.front(), in.clip.fps),
+                NeedsMotion() ? MakeStoredFlow(in.scaled) : MakeZeroFlow(),
+                EncoderOf(spec, profile_, in.clip.fps, tools), &clock_),
+        server_(ServerOptionsOf(spec, in.seed), profile_, in.network.info(),
+                DecoderOf(spec, in.scaled.frames.front().color(), tools), &clock_),
+        full_labels_(spec.Flag("propagate"), in.full),
+        scores_(in.network.info().class_count) {}
+
+  Status Connect() {
+    STAC_RETURN_IF_ERROR(device_.OnWelcome(server_.OnHello(device_.MakeHello())));
+    Configuration configuration = ConfigurationOf(spec_);
+    configuration.keyframe_fps = KeyframeRate(spec_, in_.clip.fps);
+    device_.Configure(configuration);
+    STAC_RETURN_IF_ERROR(server_.OnMessage(configuration));
+    if (!in_.clip.human.empty()) {
+      STAC_ASSIGN_OR_RETURN(mapping_,
+                            LabelMapping::Make(in_.clip.human, in_.network.info().class_count));
+      human_scores_.emplace(mapping_->class_count());
+    }
+    return OkStatus();
+  }
+
+  Status OnFrame(const Frame& frame) {
+    clock_.AdvanceTo(frame.pts);
+    device_.OnFrame(frame);
+    full_labels_.OnFrame(frame.id);
+    std::optional<Grid<float>> wanted = WantedQp(frame);
+    if (const auto job = device_.PlanKeyframe(wanted ? &*wanted : nullptr)) {
+      STAC_RETURN_IF_ERROR(SendKeyframe(*job));
+    } else {
+      STAC_RETURN_IF_ERROR(SendUpstreamLabels());
+    }
+    Score(frame.id);
+    return OkStatus();
+  }
+
+  ResultRow Finish(double total_s) const {
+    const double kilobits_per_byte = 8e-3 / in_.clip.seconds();
+    ResultRow row;
+    row.frames = static_cast<int>(in_.clip.frames.size());
+    row.keyframes = keyframes_;
+    row.fps_key = keyframes_ / in_.clip.seconds();
+    row.scale = spec_.scale();
+    row.mean_qp = keyframes_ > 0 ? qp_sum_ / keyframes_ : ResultRow::kNone;
+    row.video_kbps = traffic_.video * kilobits_per_byte;
+    row.label_kbps = traffic_.upstream_labels * kilobits_per_byte;
+    row.level_kbps = traffic_.levels * kilobits_per_byte;
+    row.feedback_kbps = traffic_.feedback * kilobits_per_byte;
+    row.total_kbps = row.video_kbps + row.label_kbps + row.feedback_kbps;
+    row.pa = scores_.PixelAccuracy();
+    row.miou = scores_.MeanIou();
+    if (human_scores_) {
+      row.pa_human = human_scores_->PixelAccuracy();
+      row.miou_human = human_scores_->MeanIou();
+    }
+    row.encode_s = encode_ms_ / 1000;
+    row.decode_s = decode_ms_ / 1000;
+    row.network_s = network_ms_ / 1000;
+    row.total_s = total_s;
+    return row;
+  }
+
+ private:
+  bool NeedsMotion() const {
+    return spec_.Flag("propagate") || (UsesLevels(spec_) && spec_.Flag("propagate_levels"));
+  }
+
+  Segmenter& network() {
+    if (reduced_) return enlarging_;
+    return UsesLevels(spec_) ? in_.network : labels_only_;
+  }
+
+  std::optional<Grid<float>> WantedQp(const Frame& frame) const {
+    if (spec_.kind() == SystemKind::kAccMpeg) {
+      const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
+      return AccMpegQp((*in_.importance)[assessed], spec_);
+    }
+    if (spec_.kind() == SystemKind::kBoundary) {
+      return BoundaryQp(ShrinkLabels(in_.reference[frame.id], {frame.width(), frame.height()}),
+                        spec_);
+    }
+    return std::nullopt;
+  }
+
+  Status SendKeyframe(const KeyframeJob& job) {
+    Stopwatch watch;
+    STAC_ASSIGN_OR_RETURN(EncodedFrame coded, device_.Encode(job));
+    encode_ms_ += watch.Milliseconds();
+    qp_sum_ += coded.mean_qp;
+    ++keyframes_;
+    const Bytes wire = Serialize(device_.MakeMessage(job, std::move(coded)));
+    traffic_.video += wire.size();
+    STAC_ASSIGN_OR_RETURN(const Message arrived, Parse(wire));
+    STAC_ASSIGN_OR_RETURN(const auto at_once, server_.OnMessage(arrived));
+    for (const Message& message : at_once) {
+      const auto* stats = std::get_if<ServerStats>(&message);
+      if (stats != nullptr && !stats->error.empty()) {
+        return Fail("frame {} did not decode: {}", job.frame.id, stats->error);
+      }
+    }
+    const auto pending = server_.TakePending();
+    if (!pending) return Fail("frame {} was coded but did not reach the network", job.frame.id);
+    STAC_ASSIGN_OR_RETURN(const ServerAnswer answer, server_.Segment(*pending, network(), 0));
+    decode_ms_ += answer.stats.decode_ms;
+    network_ms_ += answer.stats.forward_ms + answer.stats.gradient_ms;
+    return Deliver(job.frame.id, answer);
+  }
+
+  Status Deliver(FrameId id, const ServerAnswer& answer) {
+    for (const Message& message : answer.messages) {
+      const Bytes wire = Serialize(message);
+      STAC_ASSIGN_OR_RETURN(const Message arrived, Parse(wire));
+      STAC_RETURN_IF_ERROR(device_.OnMessage(arrived));
+      // Baselines have no levels, and a consumer at the server has the labels already: the
+      // session needs these messages to go on, the system would not send them.
+      if (std::holds_alternative<Levels>(message)) {
+        if (!UsesLevels(spec_)) continue;
+        traffic_.levels += wire.size();
+      }
+      if (std::holds_alternative<Labels>(message) && (reduced_ || !DeviceNeedsLabels(spec_))) {
+        continue;
+      }
+      traffic_.feedback += wire.size();
+    }
+    if (reduced_) {
+      STAC_ASSIGN_OR_RETURN(const size_t bytes,
+                            full_labels_.OnKeyframe(id, enlarging_.full_labels()));
+      if (DeviceNeedsLabels(spec_)) traffic_.feedback += bytes;
+    }
+    return OkStatus();
+  }
+
+  // The consumer at the server gets every frame's labels: those of keyframes it has.
+  Status SendUpstreamLabels() {
+    STAC_ASSIGN_OR_RETURN(const auto labels, device_.MakeUpstreamLabels());
+    if (!labels) return OkStatus();
+    const Bytes wire = Serialize(*labels);
+    traffic_.upstream_labels += wire.size();
+    STAC_ASSIGN_OR_RETURN(const Message arrived, Parse(wire));
+    STAC_RETURN_IF_ERROR(server_.OnMessage(arrived));
+    return OkStatus();
+  }
+
+  void Score(FrameId id) {
+    const LabelMap& shown = reduced_ ? full_labels_.Now() : device_.labels();
+    scores_.Add(in_.reference[id], shown);
+    if (!human_scores_) return;
+    human_scores_->Add(mapping_->FromHuman(in_.clip.human_labels[id]),
+                       mapping_->FromNetwork(shown));
+  }
+
+  const SystemSpec& spec_;
+  const PointInputs& in_;
+  bool reduced_;
+  Profile profile_;
+  ManualClock clock_;
+  LabelsOnlySegmenter labels_only_;
+  EnlargingSegmenter enlarging_;
+  DeviceSession device_;
+  ServerSession server_;
+  FullSizeLabels full_labels_;
+  ConfusionMatrix scores_;
+  std::optional<LabelMapping> mapping_;
+  std::optional<ConfusionMatrix> human_scores_;
+  Traffic traffic_;
+  int keyframes_ = 0;
+  double qp_sum_ = 0;
+  double encode_ms_ = 0, decode_ms_ = 0, network_ms_ = 0;
+};
+
+}  // namespace
+
+Result<ResultRow> RunPoint(const SystemSpec& spec, const PointInputs& inputs,
+                           const LabTools& tools) {
+  STAC_CHECK(inputs.reference.size() == inputs.clip.frames.size());
+  STAC_CHECK(spec.kind() != SystemKind::kAccMpeg || inputs.importance != nullptr);
+  const Stopwatch watch;
+  Loop loop(spec, inputs, tools);
+  STAC_RETURN_IF_ERROR(loop.Connect());
+  for (const Frame& frame : inputs.scaled.frames) STAC_RETURN_IF_ERROR(loop.OnFrame(frame));
+  return loop.Finish(watch.Milliseconds() / 1000);
+}
+
+}  // namespace stac

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <vector>
+
+#include "stac/lab/clip.h"
+#include "stac/lab/lab_tools.h"
+#include "stac/lab/result_row.h"
+#include "stac/lab/system_spec.h"
+#include "stac/quant/profile.h"
+
+namespace stac {
+
+// Everything one operating point reads. All borrowed.
+struct PointInputs {
+  const Clip& clip;
+  const ScaledClip& scaled;                // at the system's scale
+  const ScaledClip& full;                  // at scale 1
+  const std::vector<LabelMap>& reference;  // the network's labels of the raw frames
+  Segmenter& network;
+  const Profile& profile;
+  // accmpeg: importance of each frame's macroblocks at the system's scale; null for others.
+  const std::vector<SensitivityMap>* importance = nullptr;
+  uint64_t seed = 1;
+};
+
+// Streams the clip through a DeviceSession and a ServerSession in lock-step, every message
+// serialized, counted and parsed as on the wire: each keyframe's answer arrives before that
+// frame's labels are read. Scores the labels of all frames. The row's names, hashes and key are
+// left to the caller.
+Result<ResultRow> RunPoint(const SystemSpec& spec, const PointInputs& inputs,
+                           const LabTools& tools);
+
+}  // namespace stac

@@ -1,0 +1,135 @@
+#include "stac/lab/workbench.h"
+
+#include <algorithm>
+
+#include "stac/lab/operating_point.h"
+#include "stac/lab/reference.h"
+
+namespace stac {
+namespace {
+
+// AccMPEG's low quality, at which its accuracy gradients are taken.
+constexpr int kLowQp = 40;
+
+}  // namespace
+
+SensitivityMap ResampleMap(const SensitivityMap& map, int columns, int rows) {
+  SensitivityMap out(columns, rows);
+  for (int y = 0; y < rows; ++y) {
+    for (int x = 0; x < columns; ++x) {
+      out(x, y) = map.Clamped((2 * x + 1) * map.width() / (2 * columns),
+                              (2 * y + 1) * map.height() / (2 * rows));
+    }
+  }
+  return out;
+}
+
+Workbench::Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& clips,
+                     const CalibrationFrames& calibration, const LabTools& tools,
+                     std::filesystem::path cache)
+    : experiment_(experiment),
+      clips_(clips),
+      calibration_(calibration),
+      tools_(tools),
+      cache_(std::move(cache)) {}
+
+Result<Segmenter*> Workbench::Network(size_t network, int gradient_downscale) {
+  const std::pair key(network, gradient_downscale);
+  if (const auto found = networks_.find(key); found != networks_.end()) return found->second.get();
+  // Networks take memory: keep those of one entry only.
+  std::erase_if(networks_, [&](const auto& held) { return held.first.first != network; });
+  SegmenterOptions options;
+  options.threads = experiment_.network_threads;
+  options.gradient_downscale = gradient_downscale;
+  STAC_ASSIGN_OR_RETURN(auto loaded,
+                        tools_.load_network(experiment_.networks[network].path, options));
+  return networks_.emplace(key, std::move(loaded)).first->second.get();
+}
+
+const ScaledClip& Workbench::Scaled(size_t clip, double scale) {
+  const auto found = scaled_.find({clip, scale});
+  if (found != scaled_.end()) return found->second;
+  std::erase_if(scaled_, [&](const auto& held) { return held.first.first != clip; });
+  return scaled_.emplace(std::pair{clip, scale}, ScaleClip(clips_[clip], scale, tools_))
+      .first->second;
+}
+
+Result<const std::vector<LabelMap>*> Workbench::Reference(size_t network, size_t clip) {
+  const auto found = references_.find({network, clip});
+  if (found != references_.end()) return &found->second;
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(auto labels, ReferenceLabels(clips_[clip], *segmenter, cache_));
+  return &references_.emplace(std::pair{network, clip}, std::move(labels)).first->second;
+}
+
+Result<const std::vector<SensitivityMap>*> Workbench::Importance(size_t network, size_t clip) {
+  const auto found = importance_.find({network, clip});
+  if (found != importance_.end()) return &found->second;
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(const auto* reference, Reference(network, clip));
+  STAC_ASSIGN_OR_RETURN(
+      auto maps, AccuracyGradients(clips_[clip], *segmenter, *reference, tools_, kLowQp, cache_));
+  return &importance_.emplace(std::pair{network, clip}, std::move(maps)).first->second;
+}
+
+Result<Profile> Workbench::NetworkProfile(size_t network) {
+  const auto found = profiles_.find(network);
+  if (found != profiles_.end()) return found->second;
+  const NetworkEntry& entry = experiment_.networks[network];
+  if (!entry.profile.empty()) {
+    STAC_ASSIGN_OR_RETURN(profiles_[network], ReadProfile(entry.profile));
+    return profiles_[network];
+  }
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  const auto path = cache_ / fmt::format("{}-{}.profile.json", entry.hash, calibration_.hash);
+  if (std::filesystem::exists(path)) {
+    STAC_ASSIGN_OR_RETURN(profiles_[network], ReadProfile(path));
+    return profiles_[network];
+  }
+  Profile profile = UncalibratedProfile(segmenter->info().name, segmenter->info().hash,
+                                        segmenter->info().class_count);
+  STAC_RETURN_IF_ERROR(WriteProfile(path, profile));
+  return profiles_[network] = std::move(profile);
+}
+
+Result<ResultRow> Workbench::Run(const PointSpec& point) {
+  const auto run = [&]() -> Result<ResultRow> {
+    const bool stac = point.spec.kind() == SystemKind::kStac;
+    const int downscale = stac ? point.spec.Integer("gradient_downscale") : 1;
+    STAC_ASSIGN_OR_RETURN(const auto* reference, Reference(point.network, point.clip));
+    STAC_ASSIGN_OR_RETURN(const Profile profile, NetworkProfile(point.network));
+    const std::vector<SensitivityMap>* importance = nullptr;
+    std::vector<SensitivityMap> resampled;
+    const ScaledClip& full = Scaled(point.clip, 1);
+    const ScaledClip& scaled = Scaled(point.clip, point.spec.scale());
+    if (point.spec.kind() == SystemKind::kAccMpeg) {
+      STAC_ASSIGN_OR_RETURN(importance, Importance(point.network, point.clip));
+      const Frame& frame = scaled.frames.front();
+      const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+      if (!importance->front().SameSize(grid.mb_columns(), grid.mb_rows())) {
+        for (const SensitivityMap& map : *importance) {
+          resampled.push_back(ResampleMap(map, grid.mb_columns(), grid.mb_rows()));
+        }
+        importance = &resampled;
+      }
+    }
+    STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(point.network, downscale));
+    const PointInputs inputs{.clip = clips_[point.clip],
+                             .scaled = scaled,
+                             .full = full,
+                             .reference = *reference,
+                             .network = *segmenter,
+                             .profile = profile,
+                             .importance = importance,
+                             .seed = experiment_.seed};
+    return RunPoint(point.spec, inputs, tools_);
+  };
+  auto row = run();
+  if (!row) {
+    return Fail("{} on {} with {}: {}", point.spec.Short(), clips_[point.clip].name,
+                experiment_.networks[point.network].name, row.error().message);
+  }
+  return row;
+}
+
+}  // namespace stac

@@ -1,0 +1,63 @@
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "stac/lab/clip.h"
+#include "stac/lab/experiment_spec.h"
+#include "stac/lab/lab_tools.h"
+#include "stac/lab/result_row.h"
+#include "stac/quant/profile.h"
+
+namespace stac {
+
+// Frames on which networks without a profile file are calibrated.
+struct CalibrationFrames {
+  std::vector<Frame> frames;
+  std::string description;  // "clip: first-last"
+  std::string hash;
+};
+
+// What one worker process keeps between operating points: the networks, what they said about raw
+// frames, reduced clips and their motion. Clips are loaded before the workers are forked and
+// shared. Not thread-safe.
+class Workbench {
+ public:
+  Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& clips,
+            const CalibrationFrames& calibration, const LabTools& tools,
+            std::filesystem::path cache);
+
+  // Measures one point. Fails with the point's name in front.
+  Result<ResultRow> Run(const PointSpec& point);
+
+  // The profile of a network: its file, or calibrated once and kept in the cache.
+  Result<Profile> NetworkProfile(size_t network);
+  // Labels of raw frames, computed if they are not in the cache.
+  Result<const std::vector<LabelMap>*> Reference(size_t network, size_t clip);
+  Result<const std::vector<SensitivityMap>*> Importance(size_t network, size_t clip);
+  // gradient_downscale: see SegmenterOptions.
+  Result<Segmenter*> Network(size_t network, int gradient_downscale);
+  const ScaledClip& Scaled(size_t clip, double scale);
+  const ExperimentSpec& experiment() const { return experiment_; }
+  const std::vector<Clip>& clips() const { return clips_; }
+
+ private:
+  const ExperimentSpec& experiment_;
+  const std::vector<Clip>& clips_;
+  const CalibrationFrames& calibration_;
+  const LabTools& tools_;
+  std::filesystem::path cache_;
+  std::map<std::pair<size_t, int>, std::unique_ptr<Segmenter>> networks_;
+  std::map<size_t, Profile> profiles_;
+  std::map<std::pair<size_t, size_t>, std::vector<LabelMap>> references_;
+  std::map<std::pair<size_t, size_t>, std::vector<SensitivityMap>> importance_;
+  std::map<std::pair<size_t, double>, ScaledClip> scaled_;
+};
+
+// Importance per macroblock of a frame for the macroblocks of the same frame at another size.
+SensitivityMap ResampleMap(const SensitivityMap& map, int columns, int rows);
+
+}  // namespace stac
