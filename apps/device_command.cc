@@ -7,6 +7,7 @@
 #include "stac/capture/frame_source.h"
 #include "stac/device/live_device.h"
 #include "stac/flow/optical_flow.h"
+#include "stac/quant/budget.h"
 #include "stac/transport/srt_link.h"
 
 namespace stac {

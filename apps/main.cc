@@ -28,7 +28,6 @@ int main(int argc, char** argv) {
 #endif
 #if STAC_HAS_SERVER
   stac::AddServerCommand(app);
-  stac::AddCalibrateCommand(app);
 #endif
 #if STAC_HAS_DEVICE && STAC_HAS_SERVER
   stac::AddDemoCommand(app);

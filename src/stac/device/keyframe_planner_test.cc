@@ -2,25 +2,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 namespace stac {
 namespace {
-
-Frame GreyFrame(int width, int height) {
-  Frame frame(width, height);
-  for (int i = 0; i < 3; ++i) {
-    std::memset(frame.MutablePlane(i), 128,
-                static_cast<size_t>(frame.plane(i).stride) * frame.plane(i).height);
-  }
-  return frame;
-}
 
 TEST(KeyframePlannerTest, LevelsOfARegionReachAllItsMacroblocks) {
   KeyframePlanner planner({.region_size = 32, .aq_strength = 0}, 80, 48);
   planner.SetLadder(LevelLadder(6, 20, 40));  // QP 20, 24, ..., 40
   const LevelMap levels(3, 2, {0, 2, 5, 1, 3, 4});
-  const QpMap qp = planner.Plan(GreyFrame(80, 48), &levels, 30, 30);
+  const QpMap qp = planner.Plan(MakeGreyFrame(80, 48), &levels, 30, 30);
   ASSERT_EQ(qp.width(), 5);
   ASSERT_EQ(qp.height(), 3);
   EXPECT_NEAR(qp(0, 0), 20, 1);
@@ -35,21 +24,21 @@ TEST(KeyframePlannerTest, AChangeOfTheBaseQpMovesOldLevels) {
   KeyframePlanner planner({.aq_strength = 0}, 64, 64);
   planner.SetLadder(LevelLadder(6, 20, 40));
   const LevelMap levels(4, 4, uint8_t{2});
-  const QpMap qp = planner.Plan(GreyFrame(64, 64), &levels, 36, 30);
+  const QpMap qp = planner.Plan(MakeGreyFrame(64, 64), &levels, 36, 30);
   for (const uint8_t value : qp) EXPECT_EQ(value, 34);
 }
 
 TEST(KeyframePlannerTest, FirstFrameIsUniform) {
   KeyframePlanner planner({.aq_strength = 0, .middle_level_first = true}, 64, 32);
   planner.SetLadder(LevelLadder(5, 20, 40));
-  for (const uint8_t value : planner.Plan(GreyFrame(64, 32), nullptr, 22, 22)) EXPECT_EQ(value, 30);
+  for (const uint8_t value : planner.Plan(MakeGreyFrame(64, 32), nullptr, 22, 22)) EXPECT_EQ(value, 30);
 }
 
 TEST(KeyframePlannerTest, EveryQpHasTheSameParity) {
   KeyframePlanner planner({.aq_strength = 0.6}, 64, 64);
   LevelMap levels(4, 4);
   for (size_t i = 0; i < levels.size(); ++i) levels[i] = static_cast<uint8_t>(i * 2);
-  const QpMap qp = planner.Plan(GreyFrame(64, 64), &levels, 30, 30);
+  const QpMap qp = planner.Plan(MakeGreyFrame(64, 64), &levels, 30, 30);
   for (const uint8_t value : qp) EXPECT_EQ(value % 2, qp[0] % 2);
 }
 

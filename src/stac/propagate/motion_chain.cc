@@ -113,6 +113,10 @@ void MotionChain::AddAnchor(FrameId id, int frame_width, int frame_height, int s
   anchors_.push_back(std::move(anchor));
 }
 
+void MotionChain::Drop(FrameId id) {
+  std::erase_if(anchors_, [&](const Anchor& anchor) { return anchor.id == id; });
+}
+
 void MotionChain::DropBefore(FrameId id) {
   size_t count = 0;
   while (count < anchors_.size() && anchors_[count].id < id) ++count;

@@ -24,6 +24,7 @@ struct Peer {
   std::unique_ptr<ServerSession> session;
   std::thread receiver;
   std::atomic<bool> gone{false};
+  bool to_warm = false;  // guarded by Impl::mutex
   std::atomic<size_t> video_bytes{0};
 };
 
@@ -40,6 +41,7 @@ struct LiveServer::Impl {
 
   mutable std::mutex mutex;  // guards peers, next and the counters
   std::condition_variable work;
+  std::condition_variable warmed;
   std::list<std::shared_ptr<Peer>> peers;
   bool draining = false;
   int64_t keyframes = 0;
@@ -50,6 +52,8 @@ struct LiveServer::Impl {
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
+  void WaitUntilWarm(Peer& peer);
+  bool WarmUpOne(std::unique_lock<std::mutex>& lock);
   void Work();
   std::shared_ptr<Peer> NextPeer(PendingFrame& pending, int& waiting);
   void Serve(Peer& peer, const PendingFrame& pending, int waiting);
@@ -79,6 +83,7 @@ bool LiveServer::Impl::Greet(Peer& peer) {
       return false;
     }
     const Welcome welcome = peer.session->OnHello(*hello);
+    if (welcome.accepted) WaitUntilWarm(peer);
     Send(peer, welcome);
     if (!hello->device.empty()) peer.name = hello->device + "@" + peer.name;
     if (!welcome.accepted) {
@@ -91,6 +96,32 @@ bool LiveServer::Impl::Greet(Peer& peer) {
     return true;
   }
   spdlog::warn("{}: no hello within 5 s", peer.name);
+  return false;
+}
+
+// The first passes of a network at a new size are many times slower than the rest: they happen
+// before the device starts to send, not on its first keyframes.
+void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
+  std::unique_lock lock(mutex);
+  peer.to_warm = true;
+  work.notify_one();
+  warmed.wait(lock, [&] { return !peer.to_warm || draining; });
+}
+
+bool LiveServer::Impl::WarmUpOne(std::unique_lock<std::mutex>& lock) {
+  for (const std::shared_ptr<Peer>& candidate : peers) {
+    if (!candidate->to_warm) continue;
+    const std::shared_ptr<Peer> peer = candidate;
+    lock.unlock();
+    const Hello& hello = peer->session->hello();
+    const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
+    auto warm = segmenter->RunWithGradient(blank, options.objective);
+    if (!warm) spdlog::error("{}: {}", peer->name, warm.error().message);
+    lock.lock();
+    peer->to_warm = false;
+    warmed.notify_all();
+    return true;
+  }
   return false;
 }
 
@@ -188,6 +219,7 @@ void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waitin
 void LiveServer::Impl::Work() {
   std::unique_lock lock(mutex);
   for (;;) {
+    if (WarmUpOne(lock)) continue;
     PendingFrame pending;
     int waiting = 0;
     const std::shared_ptr<Peer> peer = NextPeer(pending, waiting);
@@ -198,9 +230,10 @@ void LiveServer::Impl::Work() {
       continue;
     }
     Reap(false);
-    if (draining) return;
+    if (draining) break;
     work.wait_for(lock, std::chrono::milliseconds(200));
   }
+  warmed.notify_all();
 }
 
 // Joins the receivers of peers that are gone. Called with `mutex` held.

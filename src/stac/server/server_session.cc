@@ -5,6 +5,7 @@
 
 #include "stac/base/check.h"
 #include "stac/codec/label_coder.h"
+#include "stac/quant/budget.h"
 
 namespace stac {
 namespace {
@@ -143,13 +144,10 @@ void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
                                 options_.power, ladder);
     return;
   }
-  std::vector<double> budgets(ladder.count());
-  for (int l = 0; l < ladder.count(); ++l) {
-    budgets[l] = profile_.budget_of_level0 * ladder.RelativeBudget(l);
-  }
+  const int pixels = hello_.width * hello_.height;
   answer.levels = AlgorithmOne(TableWeights(gradients.front(), profile_.gradients, regions_),
                                BudgetOfBaseQp(profile_, configuration.base_qp, regions_),
-                               hello_.width * hello_.height, budgets);
+                               pixels, LevelBudgets(profile_, pixels));
 }
 
 Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segmenter& segmenter,

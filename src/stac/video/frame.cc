@@ -52,6 +52,15 @@ uint8_t* Frame::MutablePlane(int i) {
   return foreign_ ? nullptr : const_cast<uint8_t*>(planes_[i].data);
 }
 
+Frame MakeGreyFrame(int width, int height, ColorSpec color) {
+  Frame frame(width, height, color);
+  for (int i = 0; i < 3; ++i) {
+    std::memset(frame.MutablePlane(i), 128,
+                static_cast<size_t>(frame.plane(i).stride) * frame.plane(i).height);
+  }
+  return frame;
+}
+
 bool SamePixels(const Frame& a, const Frame& b) {
   if (a.width() != b.width() || a.height() != b.height() || a.color() != b.color()) return false;
   for (int i = 0; i < 3; ++i) {

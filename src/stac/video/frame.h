@@ -69,6 +69,9 @@ class Frame {
   bool foreign_ = false;
 };
 
+// A frame whose samples are all 128.
+Frame MakeGreyFrame(int width, int height, ColorSpec color = {});
+
 // True if every sample and the colour description are the same.
 bool SamePixels(const Frame& a, const Frame& b);
 // Hash of all samples, row by row without padding.

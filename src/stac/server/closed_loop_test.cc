@@ -1,0 +1,220 @@
+#include <gmock/gmock.h>
+
+#include <algorithm>
+
+#include "stac/video/accuracy.h"
+#include "test_loop.h"
+
+namespace stac {
+namespace {
+
+using ::testing::HasSubstr;
+
+std::vector<Frame> Street(int count, bool camera_moves = true) {
+  const SyntheticScene scene({.width = TestLoop::kWidth,
+                              .height = TestLoop::kHeight,
+                              .frame_count = count,
+                              .noise = camera_moves ? 2.0 : 0.0,
+                              .camera_moves = camera_moves});
+  std::vector<Frame> frames;
+  for (int i = 0; i < count; ++i) frames.push_back(scene.Render(i).frame);
+  return frames;
+}
+
+double Accuracy(const LabelMap& labels, const Frame& frame) {
+  FakeSegmenter segmenter(TestLoop::kClasses);
+  ConfusionMatrix matrix(TestLoop::kClasses);
+  matrix.Add(segmenter.Run(frame)->labels, labels);
+  return matrix.PixelAccuracy();
+}
+
+TEST(ClosedLoopTest, EveryFrameHasLabelsAndThePlanIsTheBitstream) {
+  DeviceOptions options;
+  options.schedule.keyframe_fps = 5;
+  TestLoop loop(options);
+  ASSERT_TRUE(loop.Connect());
+  loop.device->Configure({.base_qp = 24, .keyframe_fps = 5});
+  auto decoder = MakeH264Decoder({.want_qp = true});
+  ASSERT_TRUE(decoder);
+  QpAudit audit;
+  int keyframes = 0;
+  for (const Frame& frame : Street(16)) {
+    const auto step = loop.Advance(frame);
+    ASSERT_FALSE(step.labels.empty()) << frame.id;
+    EXPECT_GT(Accuracy(step.labels, frame), 0.8) << frame.id;
+    if (!step.job) continue;
+    ++keyframes;
+    ASSERT_TRUE(step.report);
+    EXPECT_EQ(step.report->server.error, "");
+    EXPECT_EQ(loop.device->label_age(), 0);
+    const auto decoded = (*decoder)->Decode(step.access_unit);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    audit.Add(AuditQp(step.job->qp, *decoded->qp, AnchorQp(step.job->qp)));
+  }
+  EXPECT_EQ(keyframes, 6);  // 15 frames/s, 5 keyframes/s: 0, 3, ..., 15
+  EXPECT_EQ(audit.mismatched, 0);
+  EXPECT_GT(audit.followed, audit.macroblocks / 10);
+}
+
+TEST(ClosedLoopTest, SensitiveMacroblocksGetFinerQps) {
+  DeviceOptions options;
+  options.planner.aq_strength = 0;
+  TestLoop loop(options);
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(3, false);
+  loop.Advance(frames[0]);
+  const SensitivityMap sensitivity = loop.sensitivity;
+  const auto step = loop.Advance(frames[1]);
+  ASSERT_TRUE(step.job);
+  // The quarter that is most sensitive against the quarter that is least.
+  std::vector<float> sorted(sensitivity.begin(), sensitivity.end());
+  std::sort(sorted.begin(), sorted.end());
+  const float low = sorted[sorted.size() / 4];
+  const float high = sorted[sorted.size() * 3 / 4];
+  double fine = 0, coarse = 0, fine_count = 0, coarse_count = 0;
+  for (size_t i = 0; i < sensitivity.size(); ++i) {
+    if (sensitivity[i] >= high) fine += step.job->qp[i], ++fine_count;
+    if (sensitivity[i] <= low) coarse += step.job->qp[i], ++coarse_count;
+  }
+  EXPECT_LT(fine / fine_count + 3, coarse / coarse_count);
+}
+
+TEST(ClosedLoopTest, WithoutMotionLabelsAndLevelsStayAsTheyWere) {
+  DeviceOptions options;
+  options.schedule.keyframe_fps = 7.5;
+  TestLoop loop(options);
+  ASSERT_TRUE(loop.Connect());
+  Frame still = Street(1, false)[0];
+  still.id = 0;
+  const auto first = loop.Advance(still);
+  still.id = 1, still.pts = 66'667;
+  EXPECT_EQ(loop.Advance(still).labels, first.labels);
+  const LevelMap levels = loop.levels;
+  still.id = 2, still.pts = 133'333;
+  const auto next = loop.Advance(still, false);
+  ASSERT_TRUE(next.job);
+  EXPECT_EQ(next.job->levels, levels);
+  EXPECT_EQ(next.labels, first.labels);
+}
+
+TEST(ClosedLoopTest, TheRuleOfThePaperRunsToo) {
+  ServerOptions server;
+  server.rule = AllocationRule::kPaper;
+  TestLoop loop({}, server);
+  loop.profile.budget_of_level0 = 1;
+  loop.profile.typical_sensitivity = 1;
+  loop.profile.gradients.luma4.fill(1);
+  ASSERT_TRUE(loop.Connect());
+  for (const Frame& frame : Street(3)) {
+    const auto step = loop.Advance(frame);
+    ASSERT_TRUE(step.report);
+    EXPECT_EQ(step.report->server.error, "");
+  }
+}
+
+TEST(ClosedLoopTest, LabelsGoOnWhileTheServerIsAwayAndAnIdrStartsAgain) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(8);
+  loop.Advance(frames[0]);
+  loop.Advance(frames[1]);
+  loop.device->OnDisconnected();
+  for (int i = 2; i < 5; ++i) {
+    const auto step = loop.Advance(frames[i]);
+    EXPECT_FALSE(step.job);
+    EXPECT_GT(Accuracy(step.labels, frames[i]), 0.7);
+  }
+  EXPECT_EQ(loop.device->label_age(), 3);
+  ASSERT_TRUE(loop.Connect());  // a server that knows nothing of what went before
+  const auto step = loop.Advance(frames[5]);
+  ASSERT_TRUE(step.job);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(loop.device->label_age(), 0);
+}
+
+TEST(ClosedLoopTest, ALostKeyframeIsFollowedByAnIdr) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(6);
+  loop.Advance(frames[0]);
+  // Frame 1 is planned and coded, but never reaches the server.
+  loop.clock.AdvanceTo(frames[1].pts);
+  loop.device->OnFrame(frames[1]);
+  auto job = loop.device->PlanKeyframe();
+  ASSERT_TRUE(job);
+  ASSERT_TRUE(loop.device->Encode(*job));
+  loop.device->OnKeyframeLost(frames[1].id);
+  const auto step = loop.Advance(frames[2]);
+  ASSERT_TRUE(step.job);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(step.report->server.error, "");
+  EXPECT_EQ(loop.device->label_age(), 0);
+}
+
+TEST(ClosedLoopTest, AnswersThatComeLateAreCarriedToNow) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(6);
+  loop.Advance(frames[0], false);
+  const auto late = loop.replies;
+  for (int i = 1; i < 4; ++i) {
+    loop.clock.AdvanceTo(frames[i].pts);
+    loop.device->OnFrame(frames[i]);
+    EXPECT_FALSE(loop.device->PlanKeyframe());  // one unanswered keyframe at a time
+  }
+  for (const Message& message : late) ASSERT_TRUE(loop.device->OnMessage(message));
+  EXPECT_EQ(loop.device->label_age(), 3);
+  EXPECT_GT(Accuracy(loop.device->labels(), frames[3]), 0.7);
+}
+
+TEST(ClosedLoopTest, ServerConsumerGetsTheSameLabels) {
+  DeviceOptions options;
+  options.server_consumes = true;
+  options.schedule.keyframe_fps = 5;
+  TestLoop loop(options);
+  ASSERT_TRUE(loop.Connect());
+  for (const Frame& frame : Street(6)) {
+    const auto step = loop.Advance(frame);
+    auto upstream = loop.device->MakeUpstreamLabels();
+    ASSERT_TRUE(upstream && *upstream);
+    loop.ToServer(**upstream);
+    EXPECT_EQ(loop.server->upstream_frame(), frame.id);
+    EXPECT_EQ(*loop.server->upstream_labels(), step.labels);
+  }
+}
+
+TEST(ClosedLoopTest, RefusalsSayWhy) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  Hello hello = loop.device->MakeHello();
+  hello.profile_hash = "0123456789abcdef";
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("calibrate again"));
+  hello = loop.device->MakeHello();
+  hello.width = 8192;
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("smaller size"));
+  hello = loop.device->MakeHello();
+  hello.version = 99;
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("protocol"));
+  EXPECT_THAT(loop.device->OnWelcome({.accepted = false, .reason = "too many devices"})
+                  .error()
+                  .message,
+              HasSubstr("too many devices"));
+}
+
+TEST(ClosedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(3);
+  loop.Advance(frames[0]);
+  CodedFrame garbage{.frame = 1, .idr = true, .access_unit = Bytes(500, 0x5A), .held = 1};
+  loop.ToServer(garbage);
+  ASSERT_EQ(loop.replies.size(), 1u);
+  EXPECT_NE(std::get<ServerStats>(loop.replies[0]).error, "");
+  loop.device->OnKeyframeLost(1);
+  const auto step = loop.Advance(frames[1]);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(step.report->server.error, "");
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,68 @@
+#include "test_loop.h"
+
+#include <gtest/gtest.h>
+
+#include "stac/flow/optical_flow.h"
+
+namespace stac {
+
+TestLoop::TestLoop(DeviceOptions device_options, ServerOptions server_options)
+    : profile(UncalibratedProfile("fake", segmenter.info().hash, kClasses)),
+      server_options_(server_options) {
+  device_options.width = kWidth;
+  device_options.height = kHeight;
+  device_options.encoder.preset = "veryfast";
+  device_options.hash_reconstruction = true;
+  device = std::make_unique<DeviceSession>(device_options, MakeDisFlow({.downscale = 1}),
+                                           MakeX264Encoder, &clock);
+}
+
+Status TestLoop::Connect() {
+  server = std::make_unique<ServerSession>(server_options_, profile, segmenter.info(),
+                                           MakeH264Decoder, &clock);
+  const auto hello = Parse(Serialize(device->MakeHello()));
+  const Message welcome = server->OnHello(std::get<Hello>(*hello));
+  const auto parsed = Parse(Serialize(welcome));
+  return device->OnWelcome(std::get<Welcome>(*parsed));
+}
+
+void TestLoop::ToServer(const Message& message) {
+  const auto parsed = Parse(Serialize(message));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  auto at_once = server->OnMessage(*parsed);
+  ASSERT_TRUE(at_once) << at_once.error().message;
+  replies = std::move(*at_once);
+  while (auto pending = server->TakePending()) {
+    auto answer = server->Segment(*pending, segmenter, 0);
+    ASSERT_TRUE(answer) << answer.error().message;
+    sensitivity = answer->sensitivity;
+    levels = answer->levels;
+    for (Message& reply : answer->messages) replies.push_back(std::move(reply));
+  }
+}
+
+TestLoop::Step TestLoop::Advance(const Frame& frame, bool answer) {
+  clock.AdvanceTo(frame.pts);
+  Step step;
+  device->OnFrame(frame);
+  step.job = device->PlanKeyframe();
+  if (step.job) {
+    auto coded = device->Encode(*step.job);
+    EXPECT_TRUE(coded) << coded.error().message;
+    step.access_unit = coded->access_unit;
+    ToServer(device->MakeMessage(*step.job, std::move(*coded)));
+    if (answer) {
+      for (const Message& reply : replies) {
+        const auto parsed = Parse(Serialize(reply));
+        EXPECT_TRUE(parsed) << parsed.error().message;
+        auto report = device->OnMessage(*parsed);
+        EXPECT_TRUE(report) << report.error().message;
+        if (*report) step.report = **report;
+      }
+    }
+  }
+  step.labels = device->labels();
+  return step;
+}
+
+}  // namespace stac
