@@ -17,11 +17,14 @@ namespace stac {
     if (!(condition)) ::stac::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define STAC_CHECK_OP(a, op, b)                                                              \
-  do {                                                                                       \
-    if (const auto &stac_a = (a), &stac_b = (b); !(stac_a op stac_b))                        \
-      ::stac::CheckFailed(__FILE__, __LINE__,                                                \
+#define STAC_CHECK_OP(a, op, b)                                                                  \
+  do {                                                                                           \
+    const auto& stac_a = (a);                                                                    \
+    const auto& stac_b = (b);                                                                    \
+    if (!(stac_a op stac_b)) {                                                                   \
+      ::stac::CheckFailed(__FILE__, __LINE__,                                                    \
                           fmt::format(#a " " #op " " #b " (values {} and {})", stac_a, stac_b)); \
+    }                                                                                            \
   } while (false)
 #define STAC_CHECK_EQ(a, b) STAC_CHECK_OP(a, ==, b)
 #define STAC_CHECK_GE(a, b) STAC_CHECK_OP(a, >=, b)
