@@ -50,7 +50,10 @@ Result<PictureConverter> PictureConverter::For(const AVFrame& first, const std::
                 description == nullptr ? "unknown" : description->name);
   }
 
-  converter.full_range_ = first.color_range == AVCOL_RANGE_JPEG || IsFullRangeFormat(first.format);
+  // Grey pictures (one component, perhaps with alpha) use all values unless they say otherwise.
+  converter.full_range_ =
+      first.color_range == AVCOL_RANGE_JPEG || IsFullRangeFormat(first.format) ||
+      (description->nb_components <= 2 && first.color_range == AVCOL_RANGE_UNSPECIFIED);
   const bool rgb = (description->flags & (AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_PAL)) != 0;
   bool standard = !rgb;
   ColorMatrix matrix = ColorMatrix::kBt709;

@@ -121,6 +121,20 @@ TEST_F(FfmpegSourceTest, OtherChromaFormatsKeepLumaRangeAndMatrix) {
   }
 }
 
+TEST_F(FfmpegSourceTest, GreyUsesAllValues) {
+  // A portable grey map: 32x16, the value is the column times 8.
+  std::string picture = "P5\n32 16\n255\n";
+  for (int i = 0; i < 32 * 16; ++i) picture.push_back(static_cast<char>(i % 32 * 8));
+  ASSERT_TRUE(WriteFile(folder_ / "grey.pgm", picture));
+  auto source = OpenFfmpegSource((folder_ / "grey.pgm").string());
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->info().color.range, ColorRange::kFull);
+  const auto frame = (*source)->Next();
+  ASSERT_TRUE(frame && *frame);
+  for (int x = 0; x < 32; ++x) EXPECT_EQ((*frame)->y().At(x, 7), x * 8);
+  EXPECT_EQ((*frame)->plane(1).At(3, 3), 128);
+}
+
 TEST_F(FfmpegSourceTest, ChoosesFramesAndShrinks) {
   auto source =
       OpenFfmpegSource(RawVideo(64, 48, 10, "C420jpeg", 32, 24),

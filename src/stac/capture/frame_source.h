@@ -41,6 +41,7 @@ struct SourceOptions {
   int64_t max_frames = -1;  // after first_frame; -1: all
   int frame_step = 1;       // deliver every n-th frame; fps is divided by it
   double folder_fps = 15;   // for image folders, which carry no rate
+  std::string exclude;      // image folders: pictures whose file name contains this are left out
 };
 
 // Opens any of

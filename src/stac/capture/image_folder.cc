@@ -119,6 +119,11 @@ class ImageFolder final : public FrameSource {
   static Result<std::unique_ptr<FrameSource>> Open(const fs::path& folder,
                                                    const SourceOptions& options) {
     STAC_ASSIGN_OR_RETURN(std::vector<Picture> all, ListPictures(folder));
+    if (!options.exclude.empty()) {
+      std::erase_if(all, [&](const Picture& picture) {
+        return picture.image.filename().string().find(options.exclude) != std::string::npos;
+      });
+    }
     auto source = std::make_unique<ImageFolder>();
     const auto step = static_cast<size_t>(std::max(options.frame_step, 1));
     for (auto i = static_cast<size_t>(std::max<int64_t>(options.first_frame, 0)); i < all.size();

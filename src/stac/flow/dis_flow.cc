@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <opencv2/video/tracking.hpp>
 #include <utility>
 #include <vector>
@@ -9,9 +11,8 @@
 namespace stac {
 namespace {
 
-// DIS matches patches of 8x8 on a pyramid; below this many samples in either direction there is
-// no room for it.
-constexpr int kSmallestSide = 16;
+// DIS matches patches of 8x8 samples; below this many in either direction it has no room.
+constexpr int kSmallestSide = 12;
 
 // Mean of blocks of kFactor x kFactor samples, rounded. The last column and row average what lies
 // inside the plane. `sums` is work memory.
@@ -73,6 +74,12 @@ class DisFlow final : public OpticalFlow {
   explicit DisFlow(const FlowOptions& options)
       : options_(options), dis_(cv::DISOpticalFlow::create(CvPreset(options.preset))) {
     STAC_CHECK(options.downscale == 1 || options.downscale == 2 || options.downscale == 4);
+    SetGrid(options.grid);
+  }
+
+  void SetGrid(int grid) override {
+    STAC_CHECK(grid >= 1 && grid <= 32 && std::has_single_bit(static_cast<unsigned>(grid)));
+    options_.grid = grid;
   }
 
   void Next(const Frame& now, FlowField& field) override {
@@ -93,27 +100,42 @@ class DisFlow final : public OpticalFlow {
     field.frame_width = now.width();
     field.frame_height = now.height();
     field.then_from_now.Resize(now_.width(), now_.height());
-    // DIS starts from what the field holds; motion of the frame before would be a worse start
-    // than none wherever something stopped or was uncovered, and the result would depend on it.
-    std::fill(field.then_from_now.begin(), field.then_from_now.end(), Vec2{});
     const bool same_size = now.width() == width_ && now.height() == height_;
     width_ = now.width();
     height_ = now.height();
-    if (!same_size || std::min(now_.width(), now_.height()) < kSmallestSide) return;
-
-    const cv::Mat now_image = Image(now_);
-    const cv::Mat then_image = Image(then_);
-    static_assert(sizeof(Vec2) == 2 * sizeof(float));
-    cv::Mat flow(now_.height(), now_.width(), CV_32FC2, field.then_from_now.data());
-    dis_->calc(now_image, then_image, flow);
-    // calc() keeps a buffer of the right size and type, so the field has been written in place.
-    STAC_CHECK(reinterpret_cast<Vec2*>(flow.data) == field.then_from_now.data());
-    if (options_.downscale == 1) return;
+    if (!same_size || std::min(now_.width(), now_.height()) < kSmallestSide) {
+      flow_.release();
+      std::fill(field.then_from_now.begin(), field.then_from_now.end(), Vec2{});
+      return;
+    }
+    // A flow of the right size is what calc() starts from: the motion of the frame before, kept
+    // in samples. On CamVid 0016E5 it gains 0.1 to 0.2 % of pixels at a distance of 4 to 8.
+    if (flow_.empty()) flow_ = cv::Mat::zeros(now_.height(), now_.width(), CV_32FC2);
+    dis_->setFinestScale(FinestLevel());
+    dis_->calc(Image(now_), Image(then_), flow_);
     const auto scale = static_cast<float>(options_.downscale);
-    for (Vec2& cell : field.then_from_now) cell = {cell.x * scale, cell.y * scale};
+    const auto* found = flow_.ptr<cv::Vec2f>();
+    Vec2* cells = field.then_from_now.data();
+    for (size_t i = 0; i < field.then_from_now.size(); ++i) {
+      cells[i] = {found[i][0] * scale, found[i][1] * scale};
+    }
   }
 
  private:
+  // Level n of the pyramid has one sample in 2^n. OpenCV starts at the level where the longer
+  // side has about 4 patches and the shorter at least one; asked to end above that, it would
+  // choose other parameters altogether.
+  int FinestLevel() const {
+    constexpr double kPatch = 8;
+    const int samples = std::max(options_.grid / options_.downscale, 1);
+    const int wanted = std::countr_zero(static_cast<unsigned>(samples));
+    const double longer = std::max(now_.width(), now_.height());
+    const double shorter = std::min(now_.width(), now_.height());
+    const int coarsest = std::min(static_cast<int>(std::log2(longer / (4 * kPatch)) + 0.5),
+                                  static_cast<int>(std::log2(shorter / kPatch)));
+    return std::clamp(wanted, 0, std::max(coarsest, 0));
+  }
+
   static cv::Mat Image(Grid<uint8_t>& plane) {
     return cv::Mat(plane.height(), plane.width(), CV_8UC1, plane.data());
   }
@@ -122,6 +144,7 @@ class DisFlow final : public OpticalFlow {
   cv::Ptr<cv::DISOpticalFlow> dis_;
   Grid<uint8_t> now_, then_;  // reduced luma
   std::vector<uint16_t> sums_;
+  cv::Mat flow_;   // between the last two frames, in samples of the reduced planes
   int width_ = 0;  // of the frame before
   int height_ = 0;
 };

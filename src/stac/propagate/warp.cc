@@ -15,6 +15,7 @@ constexpr int kFlowBits = 6;
 constexpr int kWeightBits = 4;
 constexpr int kWeightOne = 1 << kWeightBits;
 constexpr float kFlowLimit = 16384;
+constexpr int kLevelSpacing = 4;  // pixels between samples of the flow for levels
 
 int32_t ToFixed(float flow) {
   // Written so that NaN becomes the lower limit instead of an undefined conversion.
@@ -36,77 +37,95 @@ Tap TapOf(int x, int step) {
   return {cell, (rest * kWeightOne + step) / (2 * step)};
 }
 
-// Work memory of one thread; grows to the largest frame seen.
-struct Scratch {
-  // One row of cells, planar, with one repeated cell on the left and `step` on the right.
-  std::vector<int32_t> cell_x[2], cell_y[2];
-  int cached_row[2] = {-1, -1};
-  std::vector<int32_t> row_x, row_y;        // vertically interpolated row of cells
-  std::vector<int32_t> source_x, source_y;  // per pixel
-};
+// First pixel behind the centre of cell `cell`: the pixels from there to that of the next cell
+// have their tap between the two.
+int FirstPixel(int cell, int step, int size) { return std::clamp(cell * step + step / 2, 0, size); }
 
-void LoadRow(const Grid<Vec2>& flow, int row, int pad_right, std::vector<int32_t>& out_x,
-             std::vector<int32_t>& out_y) {
-  const int columns = flow.width();
-  const Vec2* cells = flow.data() + static_cast<size_t>(row) * columns;
-  for (int i = 0; i < columns; ++i) {
-    out_x[i + 1] = ToFixed(cells[i].x);
-    out_y[i + 1] = ToFixed(cells[i].y);
-  }
-  out_x[0] = out_x[1];
-  out_y[0] = out_y[1];
-  for (int i = 0; i < pad_right; ++i) {
-    out_x[columns + 1 + i] = out_x[columns];
-    out_y[columns + 1 + i] = out_y[columns];
-  }
+// Displacement in whole pixels, both coordinates in one number, so that runs are found with one
+// comparison per cell.
+struct Shift {
+  int16_t x, y;
+};
+uint32_t Pack(int32_t x, int32_t y) {
+  return static_cast<uint32_t>(y) << 16 | (static_cast<uint32_t>(x) & 0xFFFFu);
+}
+Shift Unpack(uint32_t packed) {
+  return {static_cast<int16_t>(packed & 0xFFFFu), static_cast<int16_t>(packed >> 16)};
 }
 
-// Whole-pixel displacement from a sum with `bits` fractional bits, halves rounded up.
+// Whole pixels from a number with `kBits` fractional bits, halves rounded up.
 template <int kBits>
 int32_t Round(int32_t value) {
   return (value + (1 << (kBits - 1))) >> kBits;
 }
 
-// Expands a row of cells (first entry: cell -1) to displacements of `kStep` pixels per cell.
-template <int kStep>
-void ExpandRow(const int32_t* __restrict row, int cells, int32_t* __restrict out) {
-  constexpr int kBits = kFlowBits + 2 * kWeightBits;
-  if constexpr (kStep == 1) {
-    for (int i = 0; i < cells; ++i) out[i] = Round<kBits>(row[i + 1] * kWeightOne);
-  } else {
-    static_assert(kStep == 2 || kStep == 4);
-    constexpr int kUnit = kWeightOne / (2 * kStep);  // half a pixel, in weights
-    for (int i = 0; i < cells; ++i) {
-      const int32_t left = row[i], centre = row[i + 1], right = row[i + 2];
-      for (int p = 0; p < kStep; ++p) {
-        const int offset = (2 * p - (kStep - 1)) * kUnit;  // of the pixel from the cell's centre
-        const int32_t other = offset < 0 ? left : right;
-        const int weight = offset < 0 ? -offset : offset;
-        out[i * kStep + p] = Round<kBits>(centre * (kWeightOne - weight) + other * weight);
-      }
+// Work memory of one thread; grows to the largest frame seen. Rows of cells begin with a copy of
+// their first cell and end with one of their last, for pixels outside the outermost centres.
+struct Scratch {
+  std::vector<int32_t> cells_x[2], cells_y[2];  // fixed point, of two adjacent rows of cells
+  int row_of[2];                                // which rows
+  std::vector<int32_t> row_x, row_y;            // between the two, times kWeightOne
+  std::vector<uint32_t> shifts;                 // the same, whole pixels
+
+  void Reset(size_t size) {
+    for (int k = 0; k < 2; ++k) {
+      cells_x[k].resize(size);
+      cells_y[k].resize(size);
+      row_of[k] = -1;
+    }
+    row_x.resize(size);
+    row_y.resize(size);
+    shifts.resize(size);
+  }
+
+  void Load(const Grid<Vec2>& flow, int row) {
+    const int k = row & 1;
+    if (row_of[k] == row) return;
+    row_of[k] = row;
+    const Vec2* cells = flow.Row(row).data();
+    const int columns = flow.width();
+    for (int i = 0; i < columns; ++i) {
+      cells_x[k][static_cast<size_t>(i) + 1] = ToFixed(cells[i].x);
+      cells_y[k][static_cast<size_t>(i) + 1] = ToFixed(cells[i].y);
+    }
+    for (auto* cells_of : {&cells_x[k], &cells_y[k]}) {
+      cells_of->front() = (*cells_of)[1];
+      cells_of->back() = (*cells_of)[static_cast<size_t>(columns)];
     }
   }
-}
 
-void ExpandRowAnyStep(const int32_t* row, int width, int step, int32_t* out) {
-  for (int x = 0; x < width; ++x) {
-    const Tap tap = TapOf(x, step);
-    out[x] = Round<kFlowBits + 2 * kWeightBits>(row[tap.cell + 1] * (kWeightOne - tap.weight) +
-                                                row[tap.cell + 2] * tap.weight);
+  void Interpolate(const Grid<Vec2>& flow, Tap tap) {
+    const int upper_row = std::max(tap.cell, 0);
+    const int lower_row = std::min(tap.cell + 1, flow.height() - 1);
+    Load(flow, upper_row);
+    Load(flow, lower_row);
+    const int upper = kWeightOne - tap.weight;
+    const int lower = tap.weight;
+    const int32_t* __restrict x0 = cells_x[upper_row & 1].data();
+    const int32_t* __restrict x1 = cells_x[lower_row & 1].data();
+    const int32_t* __restrict y0 = cells_y[upper_row & 1].data();
+    const int32_t* __restrict y1 = cells_y[lower_row & 1].data();
+    int32_t* __restrict out_x = row_x.data();
+    int32_t* __restrict out_y = row_y.data();
+    uint32_t* __restrict out = shifts.data();
+    constexpr int kBits = kFlowBits + kWeightBits;
+    for (size_t i = 0; i < shifts.size(); ++i) {
+      out_x[i] = x0[i] * upper + x1[i] * lower;
+      out_y[i] = y0[i] * upper + y1[i] * lower;
+      out[i] = Pack(Round<kBits>(out_x[i]), Round<kBits>(out_y[i]));
+    }
   }
-}
+};
 
-void Expand(const std::vector<int32_t>& row, int cells, int width, int step, int32_t* out) {
-  switch (step) {
-    case 1:
-      return ExpandRow<1>(row.data(), cells, out);
-    case 2:
-      return ExpandRow<2>(row.data(), cells, out);
-    case 4:
-      return ExpandRow<4>(row.data(), cells, out);
-    default:
-      return ExpandRowAnyStep(row.data(), width, step, out);
-  }
+// now[begin .. end) = labels at (x + shift.x, y + shift.y), clamped.
+void CopyRun(const LabelMap& then, int y, int begin, int end, Shift shift, uint8_t* now) {
+  const int width = then.width();
+  const uint8_t* row = then.Row(std::clamp(y + shift.y, 0, then.height() - 1)).data();
+  const int inside_begin = std::clamp(-shift.x, begin, end);
+  const int inside_end = std::clamp(width - shift.x, inside_begin, end);
+  std::fill(now + begin, now + inside_begin, row[0]);
+  std::copy(row + inside_begin + shift.x, row + inside_end + shift.x, now + inside_begin);
+  std::fill(now + inside_end, now + end, row[width - 1]);
 }
 
 }  // namespace
@@ -117,62 +136,44 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
   const int height = labels_in_then.height();
   const int step = then_from_now.step;
   const Grid<Vec2>& flow = then_from_now.then_from_now;
+  const int columns = flow.width();
   STAC_CHECK(&labels_in_then != &labels_in_now);
   STAC_CHECK(width == then_from_now.frame_width && height == then_from_now.frame_height);
   STAC_CHECK(width > 0 && height > 0 && width <= 16384 && height <= 16384);
   STAC_CHECK(step >= 1 && step <= 64);
-  STAC_CHECK_EQ(flow.width(), (width + step - 1) / step);
+  STAC_CHECK_EQ(columns, (width + step - 1) / step);
   STAC_CHECK_EQ(flow.height(), (height + step - 1) / step);
   labels_in_now.Resize(width, height);
 
   thread_local Scratch scratch;
-  const int columns = flow.width();
-  const size_t row_size = static_cast<size_t>(columns) + 2;
-  for (int k = 0; k < 2; ++k) {
-    scratch.cell_x[k].resize(row_size);
-    scratch.cell_y[k].resize(row_size);
-    scratch.cached_row[k] = -1;
-  }
-  scratch.row_x.resize(row_size);
-  scratch.row_y.resize(row_size);
-  // The last cell may reach over the border.
-  scratch.source_x.resize(static_cast<size_t>(columns) * step);
-  scratch.source_y.resize(static_cast<size_t>(columns) * step);
-
-  const uint8_t* then = labels_in_then.data();
+  scratch.Reset(static_cast<size_t>(columns) + 2);
   for (int y = 0; y < height; ++y) {
-    const Tap tap = TapOf(y, step);
-    const int rows[2] = {std::max(tap.cell, 0), std::min(tap.cell + 1, flow.height() - 1)};
-    for (const int row : rows) {
-      if (scratch.cached_row[row & 1] == row) continue;
-      LoadRow(flow, row, 1, scratch.cell_x[row & 1], scratch.cell_y[row & 1]);
-      scratch.cached_row[row & 1] = row;
-    }
-    const int upper = kWeightOne - tap.weight;
-    const int lower = tap.weight;
-    {
-      const int32_t* __restrict x0 = scratch.cell_x[rows[0] & 1].data();
-      const int32_t* __restrict x1 = scratch.cell_x[rows[1] & 1].data();
-      const int32_t* __restrict y0 = scratch.cell_y[rows[0] & 1].data();
-      const int32_t* __restrict y1 = scratch.cell_y[rows[1] & 1].data();
-      int32_t* __restrict out_x = scratch.row_x.data();
-      int32_t* __restrict out_y = scratch.row_y.data();
-      for (size_t i = 0; i < row_size; ++i) {
-        out_x[i] = x0[i] * upper + x1[i] * lower;
-        out_y[i] = y0[i] * upper + y1[i] * lower;
+    scratch.Interpolate(flow, TapOf(y, step));
+    uint8_t* now = labels_in_now.Row(y).data();
+    const uint32_t* shifts = scratch.shifts.data();
+    // Between two cells whose displacements round to the same pixels, all pixels do, because what
+    // rounds to one number is an interval. Nearly all labels are copied in such runs.
+    for (int i = 0; i <= columns;) {
+      const int begin = i == 0 ? 0 : FirstPixel(i - 1, step, width);
+      if (shifts[i] == shifts[i + 1]) {
+        int last = i + 1;
+        while (last <= columns && shifts[last + 1] == shifts[i]) ++last;
+        const int end = last > columns ? width : FirstPixel(last - 1, step, width);
+        CopyRun(labels_in_then, y, begin, end, Unpack(shifts[i]), now);
+        i = last;
+        continue;
       }
-    }
-    int32_t* __restrict source_x = scratch.source_x.data();
-    int32_t* __restrict source_y = scratch.source_y.data();
-    Expand(scratch.row_x, columns, width, step, source_x);
-    Expand(scratch.row_y, columns, width, step, source_y);
-    for (int x = 0; x < width; ++x) {
-      source_x[x] = std::clamp(source_x[x] + x, 0, width - 1);
-      source_y[x] = std::clamp(source_y[x] + y, 0, height - 1);
-    }
-    uint8_t* now = labels_in_now.data() + static_cast<size_t>(y) * width;
-    for (int x = 0; x < width; ++x) {
-      now[x] = then[static_cast<size_t>(source_y[x]) * width + source_x[x]];
+      const int end = i == columns ? width : FirstPixel(i, step, width);
+      for (int x = begin; x < end; ++x) {
+        const int right = TapOf(x, step).weight;
+        const int left = kWeightOne - right;
+        const int32_t* fx = &scratch.row_x[static_cast<size_t>(i)];
+        const int32_t* fy = &scratch.row_y[static_cast<size_t>(i)];
+        constexpr int kBits = kFlowBits + 2 * kWeightBits;
+        now[x] = labels_in_then.Clamped(x + Round<kBits>(fx[0] * left + fx[1] * right),
+                                        y + Round<kBits>(fy[0] * left + fy[1] * right));
+      }
+      ++i;
     }
   }
 }
@@ -229,13 +230,17 @@ LevelMap WarpLevels(const LevelMap& levels_in_then, const FlowField& then_from_n
   const float inverse_size = 1.0f / static_cast<float>(size);
   const auto width = static_cast<float>(regions.frame_width);
   const auto height = static_cast<float>(regions.frame_height);
-  for (int j = 0; j < flow.height(); ++j) {
+  // A finer grid is sampled every few pixels: enough for a mean over a macroblock.
+  const int stride = std::max(kLevelSpacing / step, 1);
+  for (int first_row = 0; first_row < flow.height(); first_row += stride) {
+    const int j = std::min(first_row + stride / 2, flow.height() - 1);
     // Centres in coordinates in which the frame spans [0, width) x [0, height). The last cells
     // may reach over the border: their centre is kept inside.
     const float centre_y = std::min((j + 0.5f) * step, height - 0.5f);
     const int region_y = static_cast<int>(centre_y) / size;
     const Vec2* cells = flow.data() + static_cast<size_t>(j) * flow.width();
-    for (int i = 0; i < flow.width(); ++i) {
+    for (int first = 0; first < flow.width(); first += stride) {
+      const int i = std::min(first + stride / 2, flow.width() - 1);
       const float centre_x = std::min((i + 0.5f) * step, width - 0.5f);
       const float x = centre_x + cells[i].x;
       const float y = centre_y + cells[i].y;

@@ -11,8 +11,9 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
                 LabelMap& labels_in_now);
 
 // Levels of the regions of the current frame: the rounded mean of the levels found at the places
-// that the region's pixels (sampled on the flow grid) come from. Pixels from outside the frame do
-// not count; regions with none take the level of the nearest covered region (section V-B).
+// that the region's pixels (every fourth, or those of a coarser flow grid) come from. Pixels from
+// outside the frame do not count; regions with none take the level of the nearest covered region
+// (section V-B).
 LevelMap WarpLevels(const LevelMap& levels_in_then, const FlowField& then_from_now,
                     const RegionGrid& regions);
 
