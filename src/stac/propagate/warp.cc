@@ -15,12 +15,16 @@ constexpr int kFlowBits = 6;
 constexpr int kWeightBits = 4;
 constexpr int kWeightOne = 1 << kWeightBits;
 constexpr float kFlowLimit = 16384;
+constexpr int kMaxStep = 64;
 constexpr int kLevelSpacing = 4;  // pixels between samples of the flow for levels
 
-int32_t ToFixed(float flow) {
+// A whole number in a float, which holds it exactly, as it does its products with weights: float
+// products are one instruction where integer ones are not.
+float ToFixed(float flow) {
   // Written so that NaN becomes the lower limit instead of an undefined conversion.
-  const float limited = std::min(std::max(-kFlowLimit, flow), kFlowLimit);
-  return static_cast<int32_t>(std::floor(limited * (1 << kFlowBits) + 0.5f));
+  const float scaled = std::min(std::max(-kFlowLimit, flow), kFlowLimit) * (1 << kFlowBits) + 0.5f;
+  const auto towards_zero = static_cast<float>(static_cast<int32_t>(scaled));
+  return scaled < towards_zero ? towards_zero - 1 : towards_zero;  // the floor
 }
 
 // Where pixel `x` lies between the centres of cells of size `step`: left cell and weight of the
@@ -62,10 +66,10 @@ int32_t Round(int32_t value) {
 // Work memory of one thread; grows to the largest frame seen. Rows of cells begin with a copy of
 // their first cell and end with one of their last, for pixels outside the outermost centres.
 struct Scratch {
-  std::vector<int32_t> cells_x[2], cells_y[2];  // fixed point, of two adjacent rows of cells
-  int row_of[2];                                // which rows
-  std::vector<int32_t> row_x, row_y;            // between the two, times kWeightOne
-  std::vector<uint32_t> shifts;                 // the same, whole pixels
+  std::vector<float> cells_x[2], cells_y[2];  // fixed point, of two adjacent rows of cells
+  int row_of[2];                              // which rows
+  std::vector<int32_t> row_x, row_y;          // between the two, times kWeightOne
+  std::vector<uint32_t> shifts;               // the same, whole pixels
 
   void Reset(size_t size) {
     for (int k = 0; k < 2; ++k) {
@@ -99,19 +103,19 @@ struct Scratch {
     const int lower_row = std::min(tap.cell + 1, flow.height() - 1);
     Load(flow, upper_row);
     Load(flow, lower_row);
-    const int upper = kWeightOne - tap.weight;
-    const int lower = tap.weight;
-    const int32_t* __restrict x0 = cells_x[upper_row & 1].data();
-    const int32_t* __restrict x1 = cells_x[lower_row & 1].data();
-    const int32_t* __restrict y0 = cells_y[upper_row & 1].data();
-    const int32_t* __restrict y1 = cells_y[lower_row & 1].data();
+    const auto upper = static_cast<float>(kWeightOne - tap.weight);
+    const auto lower = static_cast<float>(tap.weight);
+    const float* __restrict x0 = cells_x[upper_row & 1].data();
+    const float* __restrict x1 = cells_x[lower_row & 1].data();
+    const float* __restrict y0 = cells_y[upper_row & 1].data();
+    const float* __restrict y1 = cells_y[lower_row & 1].data();
     int32_t* __restrict out_x = row_x.data();
     int32_t* __restrict out_y = row_y.data();
     uint32_t* __restrict out = shifts.data();
     constexpr int kBits = kFlowBits + kWeightBits;
     for (size_t i = 0; i < shifts.size(); ++i) {
-      out_x[i] = x0[i] * upper + x1[i] * lower;
-      out_y[i] = y0[i] * upper + y1[i] * lower;
+      out_x[i] = static_cast<int32_t>(x0[i] * upper + x1[i] * lower);
+      out_y[i] = static_cast<int32_t>(y0[i] * upper + y1[i] * lower);
       out[i] = Pack(Round<kBits>(out_x[i]), Round<kBits>(out_y[i]));
     }
   }
@@ -140,13 +144,15 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
   STAC_CHECK(&labels_in_then != &labels_in_now);
   STAC_CHECK(width == then_from_now.frame_width && height == then_from_now.frame_height);
   STAC_CHECK(width > 0 && height > 0 && width <= 16384 && height <= 16384);
-  STAC_CHECK(step >= 1 && step <= 64);
+  STAC_CHECK(step >= 1 && step <= kMaxStep);
   STAC_CHECK_EQ(columns, (width + step - 1) / step);
   STAC_CHECK_EQ(flow.height(), (height + step - 1) / step);
   labels_in_now.Resize(width, height);
 
   thread_local Scratch scratch;
   scratch.Reset(static_cast<size_t>(columns) + 2);
+  int weights[kMaxStep];  // of the right cell, per pixel from FirstPixel() on
+  for (int i = 0; i < step; ++i) weights[i] = TapOf(step / 2 + i, step).weight;
   for (int y = 0; y < height; ++y) {
     scratch.Interpolate(flow, TapOf(y, step));
     uint8_t* now = labels_in_now.Row(y).data();
@@ -163,12 +169,13 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
         i = last;
         continue;
       }
-      const int end = i == columns ? width : FirstPixel(i, step, width);
+      // Outside the outermost centres the cells are equal, so this lies between two of them.
+      const int end = FirstPixel(i, step, width);
+      const int32_t* fx = &scratch.row_x[static_cast<size_t>(i)];
+      const int32_t* fy = &scratch.row_y[static_cast<size_t>(i)];
       for (int x = begin; x < end; ++x) {
-        const int right = TapOf(x, step).weight;
+        const int right = weights[x - begin];
         const int left = kWeightOne - right;
-        const int32_t* fx = &scratch.row_x[static_cast<size_t>(i)];
-        const int32_t* fy = &scratch.row_y[static_cast<size_t>(i)];
         constexpr int kBits = kFlowBits + 2 * kWeightBits;
         now[x] = labels_in_then.Clamped(x + Round<kBits>(fx[0] * left + fx[1] * right),
                                         y + Round<kBits>(fy[0] * left + fy[1] * right));
