@@ -1,0 +1,60 @@
+// Networks at 640x480: labels, and labels with one gradient, from I420 frame to result. Our own
+// definitions need no file; TorchScript networks are read from STAC_DATA where it is set.
+
+#include <benchmark/benchmark.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
+
+#include "stac/base/file.h"
+#include "stac/capture/synthetic_scene.h"
+#include "stac/segment/segmenter.h"
+
+namespace stac {
+namespace {
+
+Frame Street() { return SyntheticScene({.width = 640, .height = 480}).Render(0).frame; }
+
+void Forward(benchmark::State& state, const std::string& path) {
+  auto network = LoadSegmenter(path, {.device = "cpu"});
+  if (!network) return state.SkipWithError(network.error().message.c_str());
+  const Frame frame = Street();
+  for (auto _ : state) benchmark::DoNotOptimize((*network)->Run(frame));
+  state.counters["fps"] = benchmark::Counter(state.iterations(), benchmark::Counter::kIsRate);
+}
+
+void ForwardAndGradient(benchmark::State& state, const std::string& path) {
+  auto network = LoadSegmenter(path, {.device = "cpu"});
+  if (!network) return state.SkipWithError(network.error().message.c_str());
+  const Frame frame = Street();
+  const Objective objective{.projections = 1};
+  for (auto _ : state)
+    benchmark::DoNotOptimize((*network)->RunWithGradient(frame, objective));
+  state.counters["fps"] = benchmark::Counter(state.iterations(), benchmark::Counter::kIsRate);
+}
+
+void Register(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return;
+  const std::string name = path.stem().string(), file = path.string();
+  for (const auto& [kind, run] : {std::pair("Forward/", Forward),
+                                  std::pair("ForwardAndGradient/", ForwardAndGradient)})
+    benchmark::RegisterBenchmark((kind + name).c_str(), run, file)
+        ->Unit(benchmark::kMillisecond)
+        ->UseRealTime();
+}
+
+}  // namespace
+}  // namespace stac
+
+int main(int argc, char** argv) {
+  stac::Register(std::filesystem::path(STAC_SOURCE_DIR) / "assets" / "edge_city19.stacnet");
+  const std::filesystem::path data = stac::DataFolder();
+  if (!data.empty())
+    for (const char* name : {"deeplab_edge_city.pt", "espnetv2_city.pt"})
+      stac::Register(data / "models" / name);
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <cstdint>
+
+#include "stac/base/result.h"
+#include "stac/capture/frame_source.h"
+#include "stac/segment/segmenter.h"
+
+namespace stac {
+
+struct Agreement {
+  int64_t frames = 0;
+  double pixel_accuracy = 0;  // 0..1
+  double mean_iou = 0;        // over the classes that occur
+  double forward_ms = 0;      // mean of `network`
+};
+
+// How well `network` agrees with `reference`, whose labels are taken as the truth, on all frames of
+// `source`. Fails if the class counts differ or a frame fails.
+Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Segmenter& network);
+
+}  // namespace stac

@@ -1,0 +1,186 @@
+#include <torch/nn/functional/upsampling.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "stac/base/check.h"
+#include "stac/lab/train/batch_internal.h"
+
+namespace stac {
+namespace {
+
+// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every platform, unlike the
+// distributions of <random>.
+class Random {
+ public:
+  Random(uint64_t seed, uint64_t stream) : state_(seed * 0x9E3779B97F4A7C15u ^ stream) { Next(); }
+  uint64_t Next() {
+    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
+  double Between(double low, double high) { return low + (high - low) * Uniform(); }
+  int64_t Below(int64_t end) { return static_cast<int64_t>(Uniform() * static_cast<double>(end)); }
+
+ private:
+  uint64_t state_;
+};
+
+torch::Tensor Resize(const torch::Tensor& x, int64_t height, int64_t width) {
+  if (x.size(2) == height && x.size(3) == width) return x;
+  namespace F = torch::nn::functional;
+  return F::interpolate(x, F::InterpolateFuncOptions()
+                               .size(std::vector<int64_t>{height, width})
+                               .mode(torch::kBilinear)
+                               .align_corners(false)
+                               .antialias(x.size(2) > height));
+}
+
+// A label for each cell of stride x stride pixels of the crop: that of the source pixel at its
+// centre.
+torch::Tensor CropLabels(const TrainSample& sample, int x0, int y0, int width, int height,
+                         int64_t out_width, int64_t out_height) {
+  torch::Tensor out = torch::full({out_height, out_width}, 255, torch::kLong);
+  if (!sample.has_labels()) return out;
+  auto cells = out.accessor<int64_t, 2>();
+  for (int64_t y = 0; y < out_height; ++y)
+    for (int64_t x = 0; x < out_width; ++x) {
+      const auto sy = y0 + (2 * y + 1) * height / (2 * out_height);
+      const auto sx = x0 + (2 * x + 1) * width / (2 * out_width);
+      cells[y][x] = sample.labels[static_cast<size_t>(sy) * sample.width + sx];
+    }
+  return out;
+}
+
+torch::Tensor JitterColors(torch::Tensor rgb, const AugmentSpec& spec, Random& random) {
+  const auto factor = [&random](double range) {
+    return std::exp(random.Between(-1, 1) * std::log1p(range));
+  };
+  const double brightness = factor(spec.brightness), contrast = factor(spec.contrast);
+  const double saturation = factor(spec.saturation);
+  const double red = factor(spec.tint), blue = factor(spec.tint);
+  rgb = rgb * torch::tensor({static_cast<float>(brightness * red), static_cast<float>(brightness),
+                             static_cast<float>(brightness * blue)})
+                  .view({1, 3, 1, 1});
+  if (spec.contrast > 0) {
+    const torch::Tensor mean = rgb.mean();
+    rgb = (rgb - mean) * contrast + mean;
+  }
+  if (spec.saturation > 0) {
+    const torch::Tensor grey = rgb.mean(1, true);
+    rgb = (rgb - grey) * saturation + grey;
+  }
+  return rgb.clamp_(0, 1);
+}
+
+}  // namespace
+
+BatchMaker::BatchMaker(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
+                       CodecNoise codec_noise)
+    : recipe_(recipe), samples_(samples), codec_noise_(std::move(codec_noise)) {
+  STAC_CHECK(!samples.empty());
+  any_labels_ = std::any_of(samples.begin(), samples.end(),
+                            [](const TrainSample& s) { return s.has_labels(); });
+}
+
+size_t BatchMaker::SampleAt(int64_t position) const {
+  const auto count = static_cast<int64_t>(samples_.size());
+  const int64_t pass = position / count;
+  if (pass != pass_) {
+    order_.resize(samples_.size());
+    std::iota(order_.begin(), order_.end(), 0);
+    Random random(recipe_.seed, 0x5EED0000u + static_cast<uint64_t>(pass));
+    for (int64_t i = count - 1; i > 0; --i) std::swap(order_[i], order_[random.Below(i + 1)]);
+    pass_ = pass;
+  }
+  return order_[position % count];
+}
+
+Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
+  const TrainSample& sample = samples_[SampleAt(position)];
+  Random random(recipe_.seed, static_cast<uint64_t>(position) << 16);
+  const AugmentSpec& spec = recipe_.augment;
+
+  // The part of the picture that fills the crop, aligned to the teacher's cells.
+  double scale = spec.scale_min * std::pow(spec.scale_max / spec.scale_min, random.Uniform());
+  scale = std::max({scale, static_cast<double>(recipe_.crop_width) / sample.width,
+                    static_cast<double>(recipe_.crop_height) / sample.height});
+  const auto aligned = [](double size, int limit) {
+    return std::clamp(static_cast<int>(std::lround(size / kTeacherStride)) * kTeacherStride,
+                      kTeacherStride, limit);
+  };
+  const int width = aligned(recipe_.crop_width / scale, sample.width);
+  const int height = aligned(recipe_.crop_height / scale, sample.height);
+  const auto start = [&random](int room) {
+    return static_cast<int>(random.Below(room / kTeacherStride + 1)) * kTeacherStride;
+  };
+  const int x0 = start(sample.width - width), y0 = start(sample.height - height);
+  const bool flip = random.Uniform() < 0.5 && spec.flip;
+
+  std::vector<uint8_t> coded;
+  const std::vector<uint8_t>* pixels = &sample.rgb;
+  if (random.Uniform() < spec.codec_share) {
+    const int qp = spec.codec_qp_min +
+                   static_cast<int>(random.Below(spec.codec_qp_max - spec.codec_qp_min + 1));
+    coded = sample.rgb;
+    STAC_RETURN_IF_ERROR(codec_noise_(sample.width, sample.height, qp, coded));
+    pixels = &coded;
+  }
+
+  Picture out;
+  out.rgb = torch::from_blob(const_cast<uint8_t*>(pixels->data()),
+                             {sample.height, sample.width, 3}, torch::kUInt8)
+                .narrow(0, y0, height)
+                .narrow(1, x0, width)
+                .permute({2, 0, 1})
+                .to(torch::kFloat)
+                .contiguous()
+                .unsqueeze(0)
+                .div_(255);
+  out.rgb = JitterColors(Resize(out.rgb, recipe_.crop_height, recipe_.crop_width), spec, random);
+  if (sample.has_teacher()) {
+    const int s = kTeacherStride;
+    const torch::Tensor part =
+        torch::from_blob(const_cast<uint8_t*>(sample.teacher.data()),
+                         {sample.teacher_classes, sample.height / s, sample.width / s},
+                         torch::kUInt8)
+            .narrow(1, y0 / s, height / s)
+            .narrow(2, x0 / s, width / s)
+            .to(torch::kFloat)
+            .contiguous()
+            .unsqueeze(0);
+    out.teacher = Resize(part, recipe_.crop_height / s, recipe_.crop_width / s).clamp_min_(0);
+    out.teacher = out.teacher / out.teacher.sum(1, true).clamp_min_(1e-3);
+  }
+  if (any_labels_) {
+    const int stride = recipe_.distilled() ? kTeacherStride : recipe_.loss_stride;
+    out.labels = CropLabels(sample, x0, y0, width, height, recipe_.crop_width / stride,
+                            recipe_.crop_height / stride)
+                     .unsqueeze(0);
+  }
+  if (flip) {
+    for (torch::Tensor* map : {&out.rgb, &out.teacher, &out.labels})
+      if (map->defined()) *map = map->flip({-1});
+  }
+  return out;
+}
+
+Result<TrainBatch> BatchMaker::Make(int64_t step) const {
+  std::vector<torch::Tensor> rgb, labels, teacher;
+  for (int i = 0; i < recipe_.batch; ++i) {
+    STAC_ASSIGN_OR_RETURN(Picture picture, Augmented(step * recipe_.batch + i));
+    rgb.push_back(picture.rgb);
+    if (picture.labels.defined()) labels.push_back(picture.labels);
+    if (picture.teacher.defined()) teacher.push_back(picture.teacher);
+  }
+  TrainBatch batch;
+  batch.rgb = torch::cat(rgb);
+  if (!labels.empty()) batch.labels = torch::cat(labels);
+  if (!teacher.empty()) batch.teacher = torch::cat(teacher);
+  return batch;
+}
+
+}  // namespace stac

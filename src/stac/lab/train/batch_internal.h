@@ -1,0 +1,46 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "stac/base/result.h"
+#include "stac/lab/train/recipe.h"
+#include "stac/lab/train/sample.h"
+#include "stac/lab/train/trainer.h"
+
+namespace stac {
+
+struct TrainBatch {
+  torch::Tensor rgb;      // float [N,3,h,w] in 0..1
+  torch::Tensor labels;   // int64 [N,h/stride,w/stride], 255 = unknown; undefined: none has labels
+  torch::Tensor teacher;  // float [N,classes,h/4,w/4], sums to 1; undefined: no teacher
+};
+
+// Makes the batch of a step: which samples, in which order, and how each is changed depends on
+// nothing but the recipe's seed and the step, so that a resumed run goes on exactly as before.
+// Samples are visited in a new random order in every pass.
+class BatchMaker {
+ public:
+  // `samples` must outlive it and not be empty. codec_noise may be empty if its share is 0.
+  BatchMaker(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
+             CodecNoise codec_noise);
+  Result<TrainBatch> Make(int64_t step) const;
+
+ private:
+  struct Picture {
+    torch::Tensor rgb, labels, teacher;
+  };
+  size_t SampleAt(int64_t position) const;
+  Result<Picture> Augmented(int64_t position) const;
+
+  const TrainRecipe& recipe_;
+  const std::vector<TrainSample>& samples_;
+  CodecNoise codec_noise_;
+  bool any_labels_ = false;
+  mutable int64_t pass_ = -1;
+  mutable std::vector<uint32_t> order_;
+};
+
+}  // namespace stac

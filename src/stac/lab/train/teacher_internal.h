@@ -1,0 +1,40 @@
+#pragma once
+
+#include <torch/script.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "stac/base/result.h"
+#include "stac/lab/train/recipe.h"
+#include "stac/lab/train/sample.h"
+
+namespace stac {
+
+// TorchScript networks whose weighted mean of class probabilities is the soft label.
+class Teacher {
+ public:
+  // Fails if a file does not load or answers with other than `classes` classes.
+  static Result<std::unique_ptr<Teacher>> Load(const std::vector<TeacherSpec>& members, int classes,
+                                               const torch::Device& device);
+  // Fills sample.teacher from sample.rgb.
+  Status Label(TrainSample& sample);
+
+ private:
+  struct Loaded {
+    torch::jit::Module module;
+    double weight;
+    std::string file;
+  };
+  Result<torch::Tensor> Logits(Loaded& member, const torch::Tensor& rgb);
+
+  std::vector<Loaded> members_;
+  int classes_ = 0;
+  torch::Device device_ = torch::kCPU;
+};
+
+// height x width x 3 bytes -> float [1,3,height,width] in 0..1.
+torch::Tensor RgbTensor(const TrainSample& sample);
+
+}  // namespace stac

@@ -1,0 +1,395 @@
+#include <gmock/gmock.h>
+#include <torch/script.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+
+#include "stac/base/file.h"
+#include "stac/capture/image_io.h"
+#include "stac/lab/train/agreement.h"
+#include "stac/lab/train/batch_internal.h"
+#include "stac/lab/train/checkpoint_internal.h"
+#include "stac/lab/train/dataset.h"
+#include "stac/lab/train/trainer.h"
+#include "stac/segment/networks/stacnet_internal.h"
+
+namespace stac {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+// Twelve pictures of the synthetic street; two passes over them are twelve steps of two.
+constexpr const char* kTinyRecipe = R"(
+[network]
+definition = "edge"
+classes = 19
+[train]
+seed = 3
+steps = 12
+batch = 2
+crop_width = 64
+crop_height = 64
+learning_rate = 5e-3
+warmup_steps = 1
+ema_decay = 0.9
+checkpoint_every = 2
+device = "cpu"
+[augment]
+scale_min = 0.8
+scale_max = 1.2
+flip = true
+brightness = 0.2
+tint = 0.1
+[[data]]
+kind = "synthetic"
+path = "96x64@15:2"
+max_pictures = 12
+)";
+
+class Train : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / fmt::format("stac_train_test_{}", getpid());
+    fs::remove_all(folder_);
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // Trains in a folder of its own; the checkpoint's bytes are what resuming must reproduce.
+  TrainReport MustTrain(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
+                        const std::string& name, int64_t stop_before = -1) {
+    const auto report = TrainNetwork(recipe, samples, samples,
+                                     {.folder = folder_ / name,
+                                      .resume = true,
+                                      .stop_before = stop_before,
+                                      .show_progress = false});
+    EXPECT_TRUE(report) << report.error().message;
+    return report.value_or(TrainReport{});
+  }
+
+  fs::path folder_;
+};
+
+TrainRecipe Tiny() { return *ParseTrainRecipe(kTinyRecipe); }
+std::vector<TrainSample> TinySamples(const TrainRecipe& recipe) {
+  return *LoadTrainData(recipe, recipe.data);
+}
+
+std::vector<torch::Tensor> WeightsIn(const fs::path& checkpoint, const TrainRecipe& recipe) {
+  TrainState state = *MakeTrainState(recipe, torch::kCPU);
+  const Status status = LoadCheckpoint(checkpoint, recipe, state);
+  EXPECT_TRUE(status) << status.error().message;
+  std::vector<torch::Tensor> all = state.network->parameters();
+  for (const auto& tensors : {state.network->buffers(), state.average->parameters(),
+                              state.average->buffers()})
+    all.insert(all.end(), tensors.begin(), tensors.end());
+  return all;
+}
+
+TEST_F(Train, TwoPassesLowerTheLossAndAResumedRunEndsWithTheSameWeights) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  ASSERT_EQ(samples.size(), 12u);
+
+  const TrainReport whole = MustTrain(recipe, samples, "whole");
+  EXPECT_TRUE(whole.finished);
+  EXPECT_EQ(whole.steps, 12);
+  EXPECT_GT(whole.mean_iou, 0);
+
+  MustTrain(recipe, samples, "parts", 3);
+  MustTrain(recipe, samples, "parts", 8);
+  EXPECT_FALSE(fs::exists(folder_ / "parts" / "network.stacnet"));
+  MustTrain(recipe, samples, "parts");
+  const auto a = WeightsIn(folder_ / "whole" / "checkpoint.pt", recipe);
+  const auto b = WeightsIn(folder_ / "parts" / "checkpoint.pt", recipe);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(a[i].equal(b[i])) << i;
+  EXPECT_EQ(*ReadFile(folder_ / "whole" / "network.stacnet"),
+            *ReadFile(folder_ / "parts" / "network.stacnet"));
+
+  // The loss on the same pictures, unchanged by augmentation, before and after.
+  const auto loss = [&](SegmentationNetwork& network) {
+    TrainRecipe plain = recipe;
+    plain.augment = {};
+    plain.loss_stride = 4;
+    const TrainBatch batch = *BatchMaker(plain, samples, {}).Make(0);
+    return torch::nll_loss2d(network.Forward(batch.rgb)[0].log_softmax(1), batch.labels, {},
+                             at::Reduction::Mean, 255)
+        .item<double>();
+  };
+  torch::NoGradGuard no_grad;
+  TrainState before = *MakeTrainState(recipe, torch::kCPU), after = *MakeTrainState(recipe, torch::kCPU);
+  ASSERT_TRUE(LoadCheckpoint(folder_ / "whole" / "checkpoint.pt", recipe, after));
+  EXPECT_LT(loss(*after.network), 0.9 * loss(*before.network));
+}
+
+TEST_F(Train, AForeignOrBrokenCheckpointIsRefusedAndKept) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  MustTrain(recipe, samples, "run", 1);
+  const fs::path file = folder_ / "run" / "checkpoint.pt";
+  const Bytes good = *ReadFile(file);
+  const auto train = [&](bool resume) {
+    return TrainNetwork(recipe, samples, {},
+                        {.folder = folder_ / "run", .resume = resume, .show_progress = false});
+  };
+  EXPECT_THAT(train(false).error().message, HasSubstr("there already"));
+
+  recipe.classes = 20;
+  EXPECT_THAT(train(true).error().message, HasSubstr("another output folder"));
+  recipe.classes = 19;
+  recipe.ema_decay = 0;
+  EXPECT_THAT(train(true).error().message, HasSubstr("ema_decay"));
+  recipe.ema_decay = 0.9;
+  EXPECT_EQ(*ReadFile(file), good);
+
+  for (const size_t size : {size_t{0}, size_t{100}, good.size() / 2, good.size() - 1}) {
+    ASSERT_TRUE(WriteFile(file, ByteSpan(good).first(size)));
+    const auto result = train(true);
+    ASSERT_FALSE(result) << size;
+    EXPECT_THAT(result.error().message, HasSubstr("broken or cut off")) << size;
+    EXPECT_EQ(ReadFile(file)->size(), size);
+  }
+}
+
+TEST_F(Train, ASaveThatFailsKeepsTheCheckpoint) {
+  const TrainRecipe recipe = Tiny();
+  const TrainState state = *MakeTrainState(recipe, torch::kCPU);
+  const fs::path file = folder_ / "checkpoint.pt";
+  ASSERT_TRUE(SaveCheckpoint(file, recipe, state));
+  const Bytes good = *ReadFile(file);
+  // A folder in the way of the parent: nothing can be written there.
+  EXPECT_FALSE(SaveCheckpoint(file / "below" / "checkpoint.pt", recipe, state));
+  EXPECT_EQ(*ReadFile(file), good);
+}
+
+TEST_F(Train, BadDataIsSaid) {
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 5;  // the street has labels up to 18
+  EXPECT_THAT(LoadTrainData(recipe, recipe.data).error().message, HasSubstr("outside"));
+
+  recipe.data = {{.kind = "camvid", .path = (folder_ / "empty").string()}};
+  ASSERT_TRUE(MakeFolder(folder_ / "empty"));
+  EXPECT_THAT(LoadTrainData(recipe, recipe.data).error().message, HasSubstr("no PNG or JPEG"));
+
+  ASSERT_TRUE(WritePng(folder_ / "one" / "images" / "a.png", RgbImage(32, 32)));
+  recipe.data = {{.kind = "camvid", .path = (folder_ / "one").string()}};
+  recipe.classes = 19;
+  EXPECT_THAT(LoadTrainData(recipe, recipe.data).error().message, HasSubstr("no labels"));
+  recipe.classes = 7;
+  EXPECT_THAT(LoadTrainData(recipe, recipe.data).error().message, HasSubstr("11 or 19"));
+
+  recipe = Tiny();
+  EXPECT_FALSE(TrainNetwork(recipe, {}, {}, {.folder = folder_}));
+  recipe.augment.codec_share = 0.5;
+  EXPECT_THAT(TrainNetwork(recipe, TinySamples(recipe), {}, {.folder = folder_}).error().message,
+              HasSubstr("STAC_DEVICE"));
+}
+
+TEST_F(Train, CamVidLabelsBecomeCityscapesClasses) {
+  ASSERT_TRUE(WritePng(folder_ / "images" / "a.png", RgbImage(16, 16)));
+  LabelMap labels(16, 16, 3);               // road
+  for (int x = 0; x < 12; ++x) labels(x, 0) = static_cast<uint8_t>(x);
+  ASSERT_TRUE(WritePng(folder_ / "labels" / "a.png", labels));
+  TrainRecipe recipe = Tiny();
+  recipe.data = {{.kind = "camvid", .path = folder_.string()}};
+  const auto samples = LoadTrainData(recipe, recipe.data);
+  ASSERT_TRUE(samples) << samples.error().message;
+  const std::vector<uint8_t> expected = {10, 2, 5, 0, 1, 8, 7, 4, 13, 11, 255, 255, 0};
+  EXPECT_EQ(std::vector<uint8_t>((*samples)[0].labels.begin(),
+                                 (*samples)[0].labels.begin() + 13),
+            expected);
+}
+
+TEST_F(Train, TeachersAreAskedOnceAndMixedByWeight) {
+  // Two teachers that always answer with probabilities (0.8, 0.2) and (0.2, 0.8).
+  std::vector<TeacherSpec> teachers;
+  for (const double first : {0.8, 0.2}) {
+    torch::jit::Module module("constant");
+    module.define(fmt::format(R"(
+def forward(self, x):
+    one = torch.ones_like(x[:, 0:1])
+    return torch.cat([one * {}, one * {}], 1)
+)",
+                              std::log(first), std::log(1 - first)));
+    const fs::path file = folder_ / fmt::format("teacher{}.pt", first);
+    ASSERT_TRUE(MakeFolder(folder_));
+    module.save(file.string());
+    teachers.push_back({file.string(), first == 0.8 ? 3.0 : 1.0});
+  }
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 2;
+  recipe.teachers = teachers;
+  recipe.labels_loss = 0;
+  auto samples = TinySamples(recipe);
+  Status status = Distil(recipe, folder_ / "cache", samples);
+  ASSERT_TRUE(status) << status.error().message;
+  // (3 * 0.8 + 0.2) / 4 = 0.65 -> 165.75 of 255
+  EXPECT_EQ(samples[0].teacher.front(), 166);
+  EXPECT_EQ(samples[0].teacher.back(), 89);
+  EXPECT_EQ(samples[0].teacher.size(), 2u * (96 / 4) * (64 / 4));
+
+  auto again = TinySamples(recipe);
+  const auto time = fs::last_write_time(fs::directory_iterator(folder_ / "cache")->path());
+  ASSERT_TRUE(Distil(recipe, folder_ / "cache", again));
+  EXPECT_EQ(again[0].teacher, samples[0].teacher);
+  EXPECT_EQ(fs::last_write_time(fs::directory_iterator(folder_ / "cache")->path()), time);
+
+  recipe.classes = 3;
+  EXPECT_THAT(Distil(recipe, "", samples).error().message, HasSubstr("change network.classes"));
+  recipe.teachers = {{(folder_ / "nothing.pt").string(), 1}};
+  EXPECT_THAT(Distil(recipe, "", samples).error().message, HasSubstr("TorchScript"));
+}
+
+TEST(BatchMaker, DependsOnSeedAndStepOnlyAndVisitsEverySample) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  const BatchMaker one(recipe, samples, {}), other(recipe, samples, {});
+  const TrainBatch first = *one.Make(4);
+  ASSERT_TRUE(other.Make(0));
+  ASSERT_TRUE(other.Make(2));
+  const TrainBatch again = *other.Make(4);
+  EXPECT_TRUE(first.rgb.equal(again.rgb));
+  EXPECT_TRUE(first.labels.equal(again.labels));
+  EXPECT_FALSE(first.rgb.equal(one.Make(5)->rgb));
+  EXPECT_EQ(first.rgb.sizes(), (std::vector<int64_t>{2, 3, 64, 64}));
+
+  // Without augmentation, and with crops of the whole picture, one pass holds each picture once.
+  recipe.augment = {};
+  recipe.crop_width = 96;
+  std::vector<torch::Tensor> seen;
+  for (int step = 0; step < 6; ++step)
+    for (const torch::Tensor& picture : one.Make(step)->rgb.unbind(0)) {
+      for (const torch::Tensor& before : seen) EXPECT_FALSE(before.equal(picture));
+      seen.push_back(picture);
+    }
+  EXPECT_EQ(seen.size(), 12u);
+}
+
+TEST(BatchMaker, LabelsAndTeacherFollowThePicture) {
+  // The label of a pixel is its column's quarter; the picture and the teacher show the same.
+  TrainSample sample{.width = 64, .height = 64};
+  sample.teacher_classes = 4;
+  sample.teacher.resize(4 * 16 * 16);
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x) {
+      sample.labels.push_back(static_cast<uint8_t>(x / 16));
+      for (int c = 0; c < 3; ++c) sample.rgb.push_back(static_cast<uint8_t>(x / 16 * 80));
+      sample.teacher[((x / 16) * 16 + y / 4) * 16 + x / 4] = 255;
+    }
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 4;
+  recipe.teachers = {{"unused", 1}};
+  recipe.augment = {.scale_min = 1.0, .scale_max = 1.7, .flip = true};
+  recipe.batch = 16;
+  const std::vector<TrainSample> samples = {sample};
+  const TrainBatch batch = *BatchMaker(recipe, samples, {}).Make(0);
+  const torch::Tensor shown = (batch.rgb.select(1, 0) * 255 / 80)
+                                  .slice(1, 2, 64, 4)
+                                  .slice(2, 2, 64, 4);  // near the centres of the 4x4 cells
+  const torch::Tensor taught = batch.teacher.argmax(1);
+  const double cells = static_cast<double>(taught.numel());
+  EXPECT_GT((taught == batch.labels).sum().item<double>() / cells, 0.95);
+  EXPECT_GT(((shown - batch.labels).abs() < 0.5).sum().item<double>() / cells, 0.95);
+  EXPECT_LT((batch.teacher.sum(1) - 1).abs().max().item<double>(), 1e-4);
+}
+
+TEST(BatchMaker, CodecNoiseIsForItsShareOfThePictures) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  recipe.augment = {.codec_share = 0.5, .codec_qp_min = 30, .codec_qp_max = 33};
+  std::vector<int> qps;
+  const BatchMaker maker(recipe, samples, [&](int width, int height, int qp, auto& rgb) {
+    EXPECT_EQ(rgb.size(), static_cast<size_t>(width) * height * 3);
+    qps.push_back(qp);
+    return OkStatus();
+  });
+  for (int step = 0; step < 60; ++step) ASSERT_TRUE(maker.Make(step));
+  EXPECT_GT(qps.size(), 40u);
+  EXPECT_LT(qps.size(), 80u);
+  EXPECT_THAT(qps, ::testing::Each(::testing::AllOf(::testing::Ge(30), ::testing::Le(33))));
+  const BatchMaker broken(recipe, samples,
+                          [](int, int, int, auto&) -> Status { return Fail("no encoder"); });
+  bool failed = false;
+  for (int step = 0; step < 20; ++step) failed |= !broken.Make(step);
+  EXPECT_TRUE(failed);
+}
+
+TEST(Recipe, ErrorsNameTheKey) {
+  const auto error = [](const std::string& from, const std::string& to) {
+    std::string text = kTinyRecipe;
+    text.replace(text.find(from), from.size(), to);
+    const auto recipe = ParseTrainRecipe(text);
+    return recipe ? std::string("no error") : recipe.error().message;
+  };
+  EXPECT_THAT(error("steps = 12", "steps = 0"), HasSubstr("train.steps"));
+  EXPECT_THAT(error("steps = 12", "step = 12"), HasSubstr("no key \"step\""));
+  EXPECT_THAT(error("batch = 2", "batch = 2.5"), HasSubstr("train.batch"));
+  EXPECT_THAT(error("crop_width = 64", "crop_width = 70"), HasSubstr("multiples of 32"));
+  EXPECT_THAT(error("[augment]", "[augmentation]"), HasSubstr("no table"));
+  EXPECT_THAT(error("flip = true", "flip = 1"), HasSubstr("augment.flip"));
+  EXPECT_THAT(error("scale_max = 1.2", "scale_max = 0.2"), HasSubstr("scale_min"));
+  EXPECT_THAT(error("kind = \"synthetic\"", "kind = \"film\""), HasSubstr("data.kind"));
+  EXPECT_THAT(error("[[data]]", "[data]"), HasSubstr("[[data]]"));
+  EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
+  EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
+                    "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),
+              HasSubstr("STAC_NOT_SET_ANYWHERE"));
+}
+
+TEST(Recipe, TheShippedOneIsValid) {
+  setenv("STAC_DATA", "/data", /*overwrite=*/0);
+  const auto recipe = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / "edge_city19.toml");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_EQ(recipe->classes, 19);
+  EXPECT_TRUE(recipe->distilled());
+}
+
+TEST(Recipe, TheLearningRateWarmsUpAndFallsToZero) {
+  TrainRecipe recipe;
+  recipe.learning_rate = 1;
+  recipe.steps = 100;
+  recipe.warmup_steps = 10;
+  recipe.poly_power = 1;
+  EXPECT_DOUBLE_EQ(LearningRate(recipe, 0), 0.1);
+  EXPECT_DOUBLE_EQ(LearningRate(recipe, 9), 1);
+  EXPECT_DOUBLE_EQ(LearningRate(recipe, 50), 0.5);
+  EXPECT_DOUBLE_EQ(LearningRate(recipe, 100), 0);
+}
+
+TEST(Sample, RoundTripAndBrokenBytes) {
+  TrainSample sample{.width = 8, .height = 4, .rgb = std::vector<uint8_t>(96, 7)};
+  sample.labels.assign(32, 1);
+  sample.teacher_classes = 3;
+  sample.teacher.assign(6, 9);
+  const Bytes bytes = EncodeSample(sample);
+  const auto back = DecodeSample(bytes);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->rgb, sample.rgb);
+  EXPECT_EQ(back->labels, sample.labels);
+  EXPECT_EQ(back->teacher, sample.teacher);
+  for (size_t size = 0; size < bytes.size(); size += 5)
+    EXPECT_FALSE(DecodeSample(ByteSpan(bytes).first(size)));
+  Bytes huge = bytes;
+  huge[10] = 0xff;  // the width
+  EXPECT_FALSE(DecodeSample(huge));
+}
+
+TEST(ShippedNetwork, AgreesWithItsTeacherOnHeldOutPictures) {
+  const auto data = DataFolder();
+  if (data.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  auto network = LoadSegmenter((fs::path(STAC_SOURCE_DIR) / "assets/edge_city19.stacnet").string());
+  ASSERT_TRUE(network) << network.error().message;
+  auto teacher = LoadSegmenter((data / "models/deeplab_edge_city.pt").string());
+  ASSERT_TRUE(teacher) << teacher.error().message;
+  auto clip = OpenSource((data / "camvid/seq_0016E5_15fps").string(), {.frame_step = 34});
+  ASSERT_TRUE(clip) << clip.error().message;
+  const auto agreement = MeasureAgreement(**clip, **teacher, **network);
+  ASSERT_TRUE(agreement) << agreement.error().message;
+  EXPECT_EQ(agreement->frames, 3);
+  EXPECT_GT(agreement->pixel_accuracy, 0.8);
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,248 @@
+#include "stac/lab/train/trainer.h"
+
+#include <ATen/autocast_mode.h>
+
+#include <cmath>
+#include <deque>
+#include <fstream>
+#include <numeric>
+
+#include "stac/base/clock.h"
+#include "stac/base/file.h"
+#include "stac/base/progress.h"
+#include "stac/base/revision.h"
+#include "stac/lab/train/batch_internal.h"
+#include "stac/lab/train/checkpoint_internal.h"
+#include "stac/lab/train/validate_internal.h"
+#include "stac/segment/networks/layers_internal.h"
+#include "stac/segment/networks/stacnet_internal.h"
+#include "stac/segment/torch_segmenter_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr size_t kLossWindow = 20;
+constexpr int64_t kUnknownLabel = 255;
+
+Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& samples) {
+  if (samples.empty()) return Fail("there are no pictures to train on");
+  for (const TrainSample& sample : samples) {
+    if (sample.has_teacher() && sample.teacher_classes != recipe.classes)
+      return Fail("the teachers know {} classes, the network {}: change network.classes",
+                  sample.teacher_classes, recipe.classes);
+    for (const uint8_t label : sample.labels)
+      if (label != kUnknownLabel && label >= recipe.classes)
+        return Fail("a label picture holds the value {}, outside the network's {} classes (255 "
+                    "means unknown): change network.classes or the labels",
+                    label, recipe.classes);
+    if (!sample.has_labels() && !sample.has_teacher())
+      return Fail("a picture of the training set has neither labels nor a teacher");
+  }
+  return OkStatus();
+}
+
+// The mean over cells of -sum_k target_k log softmax(logits)_k. Equal to the KL divergence from
+// the teacher up to a constant.
+torch::Tensor TeacherLoss(const torch::Tensor& logits, const torch::Tensor& teacher) {
+  const torch::Tensor sized = ResizeLike(logits.to(torch::kFloat), teacher);
+  return -(teacher * sized.log_softmax(1)).sum(1).mean();
+}
+
+torch::Tensor LabelsLoss(const torch::Tensor& logits, const torch::Tensor& labels) {
+  const torch::Tensor sized =
+      ResizeTo(logits.to(torch::kFloat), labels.size(1), labels.size(2));
+  const torch::Tensor sum = torch::nll_loss2d(sized.log_softmax(1), labels, {},
+                                              at::Reduction::Sum, kUnknownLabel);
+  // A batch without any known label must give 0, not 0 / 0.
+  return sum / (labels != kUnknownLabel).sum().clamp_min(1);
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
+          const std::vector<TrainSample>& validation, const TrainRun& run, torch::Device device,
+          TrainState state, CodecNoise noise)
+      : recipe_(recipe), validation_(validation), run_(run), device_(device),
+        state_(std::move(state)), batches_(recipe, samples, std::move(noise)) {}
+
+  Result<TrainReport> Run();
+
+ private:
+  Result<double> Step();
+  void UpdateAverage();
+  void ValidateNow(TrainReport& report);
+  Status OpenLog();
+  Status SaveNetwork();
+  SegmentationNetwork& best() { return state_.average ? *state_.average : *state_.network; }
+  std::filesystem::path CheckpointFile() const { return run_.folder / "checkpoint.pt"; }
+
+  const TrainRecipe& recipe_;
+  const std::vector<TrainSample>& validation_;
+  const TrainRun& run_;
+  torch::Device device_;
+  TrainState state_;
+  BatchMaker batches_;
+  std::ofstream log_;
+};
+
+Result<double> Trainer::Step() {
+  STAC_ASSIGN_OR_RETURN(const TrainBatch batch, batches_.Make(state_.step));
+  const double rate = LearningRate(recipe_, state_.step);
+  for (auto& group : state_.optimizer->param_groups())
+    static_cast<torch::optim::AdamWOptions&>(group.options()).lr(rate);
+
+  const bool autocast = device_.is_cuda() && recipe_.mixed_precision;
+  at::autocast::set_enabled(autocast);
+  if (autocast) at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);  // needs no loss scaling
+  const std::vector<torch::Tensor> outputs = state_.network->Forward(batch.rgb.to(device_));
+  at::autocast::set_enabled(false);
+  at::autocast::clear_cache();
+
+  torch::Tensor loss = torch::zeros({}, device_);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    const double weight = i == 0 ? 1 : recipe_.auxiliary_loss;
+    if (batch.teacher.defined())
+      loss = loss + weight * recipe_.teacher_loss *
+                        TeacherLoss(outputs[i], batch.teacher.to(device_));
+    if (batch.labels.defined() && recipe_.labels_loss > 0)
+      loss = loss +
+             weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels.to(device_));
+  }
+  const double value = loss.item<double>();
+  if (!std::isfinite(value))
+    return Fail("the loss became {} at step {}: lower train.learning_rate; the last checkpoint is "
+                "kept",
+                value, state_.step);
+  state_.optimizer->zero_grad();
+  loss.backward();
+  state_.optimizer->step();
+  ++state_.step;
+  UpdateAverage();
+  return value;
+}
+
+void Trainer::UpdateAverage() {
+  if (!state_.average) return;
+  torch::NoGradGuard no_grad;
+  // Short memory at first, so that the random start is forgotten.
+  const auto done = static_cast<double>(state_.step);
+  const double keep = std::min(recipe_.ema_decay, (1 + done) / (10 + done));
+  const auto blend = [keep](const auto& from, const auto& to) {
+    for (const auto& item : from) {
+      torch::Tensor target = to[item.key()];
+      if (target.is_floating_point())
+        target.lerp_(item.value(), 1 - keep);
+      else
+        target.copy_(item.value());
+    }
+  };
+  blend(state_.network->named_parameters(), state_.average->named_parameters());
+  blend(state_.network->named_buffers(), state_.average->named_buffers());
+}
+
+void Trainer::ValidateNow(TrainReport& report) {
+  if (validation_.empty()) return;
+  best().eval();
+  const ConfusionMatrix confusion =
+      Validate(best(), validation_, recipe_.classes, recipe_.distilled(), device_);
+  if (!state_.average) state_.network->train();
+  report.pixel_accuracy = confusion.PixelAccuracy();
+  report.mean_iou = confusion.MeanIou();
+}
+
+Status Trainer::OpenLog() {
+  const std::filesystem::path file = run_.folder / "log.csv";
+  std::error_code ignored;
+  const bool fresh = state_.step == 0 || !std::filesystem::exists(file, ignored);
+  log_.open(file, fresh ? std::ios::trunc : std::ios::app);
+  if (!log_) return Fail("cannot write {}", file.string());
+  if (fresh) log_ << "step,learning_rate,loss,seconds,pixel_accuracy,mean_iou\n";
+  return OkStatus();
+}
+
+Status Trainer::SaveNetwork() {
+  const std::string note =
+      fmt::format("trained by stac {} with recipe {}, {} steps", CodeRevision(),
+                  HexHash(AsBytes(recipe_.text)), state_.step);
+  STAC_ASSIGN_OR_RETURN(const Bytes bytes, EncodeStacnet(best(), recipe_.network, recipe_.classes,
+                                                         note, /*half=*/true));
+  return WriteFile(run_.folder / "network.stacnet", bytes);
+}
+
+Result<TrainReport> Trainer::Run() {
+  STAC_RETURN_IF_ERROR(OpenLog());
+  TrainReport report;
+  for (const torch::Tensor& parameter : state_.network->parameters())
+    report.parameters += parameter.numel();
+  const int64_t end =
+      run_.stop_before < 0 ? recipe_.steps : std::min(recipe_.steps, run_.stop_before);
+  Progress progress("training " + recipe_.network, recipe_.steps);
+  std::deque<double> losses;
+  const auto mean = [&losses] {
+    return losses.empty() ? 0 : std::accumulate(losses.begin(), losses.end(), 0.0) /
+                                    static_cast<double>(losses.size());
+  };
+  Stopwatch watch;
+  int64_t steps_here = 0;
+  state_.network->train();
+  while (state_.step < end) {
+    STAC_ASSIGN_OR_RETURN(const double loss, Step());
+    losses.push_back(loss);
+    if (losses.size() > kLossWindow) losses.pop_front();
+    if (++steps_here <= static_cast<int64_t>(kLossWindow)) report.first_loss = mean();
+    const bool last = state_.step == end;
+    const bool validate =
+        last || (recipe_.validate_every > 0 && state_.step % recipe_.validate_every == 0);
+    if (validate) ValidateNow(report);
+    if (validate || state_.step % 20 == 0) {
+      log_ << fmt::format("{},{:.3e},{:.5f},{:.1f},", state_.step,
+                          LearningRate(recipe_, state_.step - 1), mean(),
+                          watch.Milliseconds() / 1000);
+      if (validate && !validation_.empty())
+        log_ << fmt::format("{:.4f},{:.4f}", report.pixel_accuracy, report.mean_iou);
+      else
+        log_ << ",";
+      log_ << std::endl;
+    }
+    const bool stopped = run_.stop != nullptr && *run_.stop;
+    if (last || stopped || state_.step % recipe_.checkpoint_every == 0)
+      STAC_RETURN_IF_ERROR(SaveCheckpoint(CheckpointFile(), recipe_, state_));
+    if (stopped) break;
+    if (run_.show_progress) progress.Update(state_.step, fmt::format("loss {:.4f}", mean()));
+  }
+  report.steps = state_.step;
+  report.last_loss = mean();
+  report.finished = state_.step >= recipe_.steps;
+  if (steps_here == 0) ValidateNow(report);
+  if (report.finished) STAC_RETURN_IF_ERROR(SaveNetwork());
+  return report;
+}
+
+}  // namespace
+
+Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
+                                 const std::vector<TrainSample>& validation, const TrainRun& run) {
+  STAC_RETURN_IF_ERROR(CheckSamples(recipe, samples));
+  if (recipe.augment.codec_share > 0 && !run.codec_noise)
+    return Fail("augment.codec_share needs a program that was built with STAC_DEVICE (x264)");
+  STAC_RETURN_IF_ERROR(MakeFolder(run.folder));
+  STAC_ASSIGN_OR_RETURN(const torch::Device device, ChooseDevice(recipe.device));
+  PrepareInferenceThread(0);
+  STAC_ASSIGN_OR_RETURN(TrainState state, MakeTrainState(recipe, device));
+  const std::filesystem::path file = run.folder / "checkpoint.pt";
+  std::error_code ignored;
+  if (std::filesystem::exists(file, ignored)) {
+    if (!run.resume)
+      return Fail("{} is there already: resume it, or choose another output folder", file.string());
+    STAC_RETURN_IF_ERROR(LoadCheckpoint(file, recipe, state));
+  }
+  try {
+    return Trainer(recipe, samples, validation, run, device, std::move(state), run.codec_noise)
+        .Run();
+  } catch (const std::exception& e) {
+    return Fail("training stopped: {}; the last checkpoint is kept",
+                std::string(e.what()).substr(0, 300));
+  }
+}
+
+}  // namespace stac
