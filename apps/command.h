@@ -24,5 +24,6 @@ void AddDemoCommand(CLI::App& app);
 void AddDeviceCommand(CLI::App& app);
 void AddInspectCommand(CLI::App& app);
 void AddServerCommand(CLI::App& app);
+void AddTrainCommand(CLI::App& app);
 
 }  // namespace stac

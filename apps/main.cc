@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
 #endif
 #if STAC_HAS_SERVER
   stac::AddServerCommand(app);
+  stac::AddTrainCommand(app);
 #endif
 #if STAC_HAS_DEVICE && STAC_HAS_SERVER
   stac::AddDemoCommand(app);
