@@ -28,7 +28,8 @@ struct Profile {
   ColorSpec color;
   std::vector<std::string> frames;  // the calibration frames, one line per clip: "clip: first-last"
   int frame_count = 0;
-  std::string revision;  // code revision
+  int64_t pixel_count = 0;  // of one calibration frame, on average; 0: unknown
+  std::string revision;     // code revision
 
   FrequencyGradients gradients;
   // Shape of the tables, lowest frequencies anchored at 16.
@@ -37,8 +38,9 @@ struct Profile {
   int level_count = 32;
   double min_qp = 10;
   double max_qp = 51;
-  // B_l of level 0 in the units of the objective, for regions of one macroblock: the worst-case
-  // increment sum |g_s| q/2 of a region of typical sensitivity (geometric mean over calibration).
+  // B_0 in the units of the loss, for regions of one macroblock: the worst-case increment
+  // sum |g_s| q/2 of a region of typical sensitivity (geometric mean over calibration) under the
+  // table of level 0, q_n = StepOfQp(min_qp) * LowFrequencyGradient / g_n (budget.h).
   double budget_of_level0 = 0;
   // Geometric mean over macroblocks of their sensitivity S under the default objective.
   double typical_sensitivity = 0;

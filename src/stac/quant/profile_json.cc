@@ -161,6 +161,7 @@ Status ReadNetwork(const Json& json, Profile& profile) {
 Status ReadCalibration(const Json& json, Profile& profile) {
   ObjectReader reader(json, "calibration");
   profile.frame_count = reader.Integer("frame_count", 0, 1 << 30);
+  profile.pixel_count = reader.Integer("pixel_count", 0, 1 << 30);
   const Json& frames = reader.Get("frames");
   if (frames.is_array() && frames.size() <= kMaxClips) {
     for (const auto& line : frames) {
@@ -247,6 +248,7 @@ std::string ToJson(const Profile& profile) {
                      {"class_count", profile.class_count}};
   json["color"] = ToString(profile.color);
   json["calibration"] = {{"frame_count", profile.frame_count},
+                         {"pixel_count", profile.pixel_count},
                          {"frames", profile.frames},
                          {"revision", profile.revision}};
   json["ladder"] = {

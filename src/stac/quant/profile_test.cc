@@ -18,6 +18,7 @@ Profile SomeProfile() {
   profile.color = {ColorMatrix::kBt601, ColorRange::kFull};
   profile.frames = {"a.mkv: 0-9", "b/ü: 5-7"};
   profile.frame_count = 13;
+  profile.pixel_count = 480 * 360;
   profile.level_count = 20;
   profile.min_qp = 12.5;
   profile.budget_of_level0 = 1.0 / 3;
@@ -48,6 +49,7 @@ TEST(ProfileTest, JsonRoundTripIsExact) {
   EXPECT_EQ(read->gradients.cr8, profile.gradients.cr8);
   EXPECT_EQ(read->gradient_matrices, profile.gradient_matrices);
   EXPECT_EQ(read->min_qp, 12.5);
+  EXPECT_EQ(read->pixel_count, 480 * 360);
   EXPECT_EQ(ProfileHash(*read), ProfileHash(profile));
 }
 
