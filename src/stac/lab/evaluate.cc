@@ -35,7 +35,7 @@ Result<CalibrationFrames> LoadCalibration(const ExperimentSpec& experiment,
     STAC_ASSIGN_OR_RETURN(const Clip clip, LoadClip(*experiment.calibration, tools));
     out.frames = clip.frames;
     out.hash = clip.hash;
-    out.description = fmt::format("{}: 0-{}", clip.name, clip.frames.size() - 1);
+    out.name = clip.name;
     return out;
   }
   const Clip& clip = clips.front();
@@ -44,7 +44,7 @@ Result<CalibrationFrames> LoadCalibration(const ExperimentSpec& experiment,
   ByteWriter identity;
   for (const Frame& frame : out.frames) identity.U64(HashPixels(frame));
   out.hash = HexHash(identity.bytes());
-  out.description = fmt::format("{}: 0-{}", clip.name, count - 1);
+  out.name = clip.name;
   return out;
 }
 

@@ -142,16 +142,26 @@ class Loop {
     return UsesLevels(spec_) ? in_.network : labels_only_;
   }
 
+  // QPs that replace the session's own plan: all of a baseline's, and those of our first frame
+  // where another quality is wanted for it.
   std::optional<Grid<float>> WantedQp(const Frame& frame) const {
+    if (!PlansQp(spec_)) return std::nullopt;
+    const double first_offset = frame.id == 0 ? spec_.Number("first_offset") : 0;
+    std::optional<Grid<float>> wanted;
     if (spec_.kind() == SystemKind::kAccMpeg) {
       const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
-      return AccMpegQp((*in_.importance)[assessed], spec_);
+      wanted = AccMpegQp((*in_.importance)[assessed], spec_);
+    } else if (spec_.kind() == SystemKind::kBoundary) {
+      wanted =
+          BoundaryQp(ShrinkLabels(in_.reference[frame.id], {frame.width(), frame.height()}), spec_);
+    } else if (first_offset != 0) {
+      const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+      wanted.emplace(grid.mb_columns(), grid.mb_rows(), static_cast<float>(spec_.Number("qp")));
     }
-    if (spec_.kind() == SystemKind::kBoundary) {
-      return BoundaryQp(ShrinkLabels(in_.reference[frame.id], {frame.width(), frame.height()}),
-                        spec_);
+    if (wanted) {
+      for (float& qp : *wanted) qp += static_cast<float>(first_offset);
     }
-    return std::nullopt;
+    return wanted;
   }
 
   Status SendKeyframe(const KeyframeJob& job) {

@@ -40,9 +40,12 @@ Rules X264() {
                             "slow", "slower", "veryslow"}),
           Whole("chroma_qp_offset", "0", -12, 12), Switch("intra", "0")};
 }
-// A quantization parameter for every macroblock, planned by the device.
-Rules Planned(const std::string& aq, const std::vector<std::string>& matrices) {
-  return {Real("qp", "32", 1, 51), Real("aq", aq, 0, 3), Choice("matrices", matrices)};
+// A quantization parameter for every macroblock, planned by the device. first_offset: of the first
+// frame's QP, which all others are predicted from; x264's own rate control takes -3.
+Rules Planned(const std::string& aq, const std::vector<std::string>& matrices,
+              const std::string& first_offset) {
+  return {Real("qp", "32", 1, 51), Real("aq", aq, 0, 3), Choice("matrices", matrices),
+          Real("first_offset", first_offset, -20, 20)};
 }
 Rules TwoLevel() { return {Real("delta", "8", 0, 40)}; }
 
@@ -65,7 +68,7 @@ std::vector<KindRules> MakeKinds() {
       {SystemKind::kGracePlus, "grace+", Common("1") + Rules{Real("step", "16", 1, 255)}, {}});
   kinds.push_back({SystemKind::kAccMpeg,
                    "accmpeg",
-                   Common("0") + X264() + Planned("0.6", {"jvt", "flat"}) + TwoLevel() +
+                   Common("0") + X264() + Planned("0.6", {"jvt", "flat"}, "-3") + TwoLevel() +
                        Rules{Real("fraction", "0.3", 0, 1), Whole("dilate", "1", 0, 16),
                              Whole("every", "1", 1, 1000), Choice("map", {"oracle", "predicted"})},
                    {{"predicted", {{"map", "predicted"}, {"every", "10"}}}}});
@@ -75,13 +78,13 @@ std::vector<KindRules> MakeKinds() {
                    {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",
-                   Common("0") + X264() + Planned("0", {"flat", "jvt"}) + TwoLevel() +
+                   Common("0") + X264() + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
                        Rules{Whole("distance", "8", 0, 256)},
                    {}});
   kinds.push_back(
       {SystemKind::kStac,
        "stac",
-       Common("1") + X264() + Planned("0.6", {"jvt", "profile", "flat"}) +
+       Common("1") + X264() + Planned("0.6", {"jvt", "profile", "flat"}, "0") +
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
                  Real("clip", "10", 0, 51), Choice("objective", {"projection", "loss", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),

@@ -4,6 +4,7 @@
 
 #include "stac/lab/operating_point.h"
 #include "stac/lab/reference.h"
+#include "stac/quant/calibrate.h"
 
 namespace stac {
 namespace {
@@ -86,8 +87,10 @@ Result<Profile> Workbench::NetworkProfile(size_t network) {
     STAC_ASSIGN_OR_RETURN(profiles_[network], ReadProfile(path));
     return profiles_[network];
   }
-  Profile profile = UncalibratedProfile(segmenter->info().name, segmenter->info().hash,
-                                        segmenter->info().class_count);
+  Calibrator calibrator(*segmenter);
+  calibrator.BeginClip(calibration_.name);
+  for (const Frame& frame : calibration_.frames) STAC_RETURN_IF_ERROR(calibrator.Add(frame));
+  STAC_ASSIGN_OR_RETURN(Profile profile, calibrator.Finish());
   STAC_RETURN_IF_ERROR(WriteProfile(path, profile));
   return profiles_[network] = std::move(profile);
 }

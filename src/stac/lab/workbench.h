@@ -17,7 +17,7 @@ namespace stac {
 // Frames on which networks without a profile file are calibrated.
 struct CalibrationFrames {
   std::vector<Frame> frames;
-  std::string description;  // "clip: first-last"
+  std::string name;  // of the clip
   std::string hash;
 };
 
