@@ -1,5 +1,7 @@
 #include <netinet/in.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "stac/transport/srt_socket_internal.h"
@@ -94,6 +96,8 @@ Result<std::unique_ptr<Link>> ConnectSrt(const std::string& address, const SrtOp
     STAC_RETURN_IF_ERROR(ApplySrtOptions(socket.id(), options));
     if (srt_connect(socket.id(), candidate.get(), static_cast<int>(candidate.length)) !=
         SRT_ERROR) {
+      // SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost.
+      std::this_thread::sleep_for(std::chrono::milliseconds(15));
       return MakeSrtLink(std::move(socket), address, options);
     }
     error = ConnectError(socket.id(), address, options);

@@ -1,4 +1,5 @@
-#include <atomic>
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -6,6 +7,8 @@
 #include <utility>
 
 #include "stac/base/log.h"
+#include "stac/transport/fragments.h"
+#include "stac/transport/send_pacer.h"
 #include "stac/transport/send_queue.h"
 #include "stac/transport/srt_socket_internal.h"
 
@@ -13,13 +16,16 @@ namespace stac {
 namespace {
 
 using std::chrono::milliseconds;
+using std::chrono::steady_clock;
 
 // SRT tells nobody that data were acknowledged, so the sending thread looks while some are in
 // flight. SRT itself acknowledges every 10 ms or 64 packets.
 constexpr milliseconds kPollInterval{2};
-constexpr int kReceiveTimeoutMs = 100;
+// SRT wakes a blocked reader only when it sends an acknowledgement, although packets are readable
+// before: waiting for that costs 12-20 ms per message on loopback, looking every 2 ms at most 2.
+constexpr int kReceiveTimeoutMs = 2;
+// How long Close() waits for queued messages to arrive.
 constexpr milliseconds kDrainTime{500};
-constexpr size_t kMaxMessagesInFlight = 2;
 
 class SrtLink final : public Link {
  public:
@@ -42,14 +48,15 @@ class SrtLink final : public Link {
 
  private:
   void SendLoop();
+  // The sending thread's steps, with mutex_ held. The first learns what was acknowledged.
+  void UpdatePace();
+  // Sends packets of the current message while the pacer allows; false when the link broke.
+  bool SendPackets(std::unique_lock<std::mutex>& lock);
+  bool SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock);
   void ReceiveLoop();
-  // With mutex_ held: forgets the messages that SRT no longer holds.
-  void UpdateInFlight();
-  void GoDown(std::string reason);
   // Waits for space in the inbox; false when the link is being closed.
   bool WaitForInbox();
-  // True if SRT holds more of one unfinished message than any message may have.
-  bool IncomingMessageTooLarge() const;
+  void GoDown(std::string reason);
 
   const SRTSOCKET socket_;
   const std::string peer_;
@@ -60,7 +67,8 @@ class SrtLink final : public Link {
   std::condition_variable inbox_changed_;
   std::condition_variable queue_changed_;
   SendQueue queue_;
-  std::deque<size_t> in_flight_;  // sizes, oldest first
+  std::optional<Fragmenter> current_;  // the message that is being sent
+  SendPacer pacer_;
   std::deque<Bytes> inbox_;
   size_t inbox_bytes_ = 0;
   std::string down_reason_;  // empty: up
@@ -90,7 +98,7 @@ Result<std::optional<Bytes>> SrtLink::Receive() {
   Bytes message = std::move(inbox_.front());
   inbox_.pop_front();
   inbox_bytes_ -= message.size();
-  stats_.bytes_received += static_cast<int64_t>(message.size());
+  stats_.bytes_received += static_cast<int64_t>(message.size() + kFragmentHeaderBytes);
   ++stats_.messages_received;
   inbox_changed_.notify_all();
   return message;
@@ -110,13 +118,12 @@ bool SrtLink::up() const {
 LinkStats SrtLink::Stats() const {
   const std::lock_guard lock(mutex_);
   LinkStats stats = stats_;
-  SRT_TRACEBSTATS srt{};
-  if (down_reason_.empty() && srt_bistats(socket_, &srt, 0, 1) != SRT_ERROR) {
-    stats.rtt_ms = srt.msRTT;
-  }
+  stats.bytes_acknowledged = pacer_.acknowledged();
   stats.messages_expired = queue_.expired();
-  stats.unsent_bytes =
-      static_cast<int64_t>(queue_.bytes()) + stats.bytes_sent - stats.bytes_acknowledged;
+  stats.rtt_ms = pacer_.round_trip_ms();
+  stats.estimated_kbps = pacer_.EstimateKbps(clock_.Now());
+  const size_t started = current_ ? current_->left() : 0;
+  stats.unsent_bytes = static_cast<int64_t>(queue_.bytes() + started) + pacer_.BytesInFlight();
   return stats;
 }
 
@@ -142,52 +149,64 @@ void SrtLink::GoDown(std::string reason) {
   inbox_changed_.notify_all();
 }
 
-void SrtLink::UpdateInFlight() {
+void SrtLink::UpdatePace() {
   size_t blocks = 0;
   size_t unacknowledged = 0;
-  if (srt_getsndbuffer(socket_, &blocks, &unacknowledged) == SRT_ERROR) return;
-  stats_.bytes_acknowledged =
-      std::max(stats_.bytes_acknowledged, stats_.bytes_sent - static_cast<int64_t>(unacknowledged));
-  size_t held = 0;
-  for (const size_t size : in_flight_) held += size;
-  while (!in_flight_.empty() && held - in_flight_.front() >= unacknowledged) {
-    held -= in_flight_.front();
-    in_flight_.pop_front();
+  SRT_TRACEBSTATS srt{};
+  if (srt_getsndbuffer(socket_, &blocks, &unacknowledged) == SRT_ERROR ||
+      srt_bistats(socket_, &srt, 0, 1) == SRT_ERROR) {
+    return;
   }
+  pacer_.OnAcknowledged(clock_.Now(), pacer_.sent() - static_cast<int64_t>(unacknowledged),
+                        srt.msRTT);
+}
+
+bool SrtLink::SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock) {
+  lock.unlock();  // only this thread touches current_, which owns the packet's bytes
+  SRT_MSGCTRL control = srt_msgctrl_default;
+  control.inorder = 1;
+  const int sent = srt_sendmsg2(socket_, reinterpret_cast<const char*>(packet.data()),
+                                static_cast<int>(packet.size()), &control);
+  if (sent == SRT_ERROR) {
+    GoDown(fmt::format("the connection to {} broke: {}", peer_, LastSrtError()));
+  }
+  lock.lock();
+  if (sent == SRT_ERROR) return false;
+  pacer_.OnSent(clock_.Now(), sent);
+  stats_.bytes_sent += sent;
+  return true;
+}
+
+bool SrtLink::SendPackets(std::unique_lock<std::mutex>& lock) {
+  while (current_ && pacer_.MaySend(clock_.Now())) {
+    if (!SendPacket(current_->Next(kPacketBytes), lock)) return false;
+    if (current_->done()) {
+      ++stats_.messages_sent;
+      current_.reset();
+    }
+  }
+  return true;
 }
 
 void SrtLink::SendLoop() {
   std::unique_lock lock(mutex_);
-  std::optional<std::chrono::steady_clock::time_point> give_up;
+  std::optional<steady_clock::time_point> give_up;
   while (down_reason_.empty()) {
-    UpdateInFlight();
+    UpdatePace();
     queue_.Expire(clock_.Now());
+    if (!current_) {
+      if (auto message = queue_.Pop(clock_.Now())) current_.emplace(std::move(*message));
+    }
+    if (!SendPackets(lock)) return;
+    const bool idle = !current_ && queue_.empty() && pacer_.BytesInFlight() == 0;
     if (closing_) {
-      if (queue_.empty() && in_flight_.empty()) return;
-      if (!give_up) give_up = std::chrono::steady_clock::now() + kDrainTime;
-      if (std::chrono::steady_clock::now() >= *give_up) return;
+      if (!give_up) give_up = steady_clock::now() + kDrainTime;
+      if (idle || steady_clock::now() >= *give_up) return;
     }
-    if (in_flight_.size() < kMaxMessagesInFlight) {
-      if (const auto message = queue_.Pop(clock_.Now())) {
-        in_flight_.push_back(message->size());
-        stats_.bytes_sent += static_cast<int64_t>(message->size());
-        ++stats_.messages_sent;
-        lock.unlock();
-        SRT_MSGCTRL control = srt_msgctrl_default;
-        control.inorder = 1;
-        const int sent = srt_sendmsg2(socket_, reinterpret_cast<const char*>(message->data()),
-                                      static_cast<int>(message->size()), &control);
-        if (sent == SRT_ERROR) {
-          return GoDown(fmt::format("the connection to {} broke: {}", peer_, LastSrtError()));
-        }
-        lock.lock();
-        continue;
-      }
-    }
-    if (queue_.empty() && in_flight_.empty()) {
+    if (idle) {
       queue_changed_.wait(lock,
                           [&] { return !queue_.empty() || closing_ || !down_reason_.empty(); });
-    } else {
+    } else if (current_ || queue_.empty()) {
       queue_changed_.wait_for(lock, kPollInterval);
     }
   }
@@ -199,36 +218,23 @@ bool SrtLink::WaitForInbox() {
   return !closing_;
 }
 
-bool SrtLink::IncomingMessageTooLarge() const {
-  SRT_TRACEBSTATS srt{};
-  if (srt_bistats(socket_, &srt, 0, 1) == SRT_ERROR) return false;
-  return srt.byteRcvBuf > static_cast<int64_t>(kMaxMessageBytes);
-}
-
 void SrtLink::ReceiveLoop() {
-  // Not initialised: only the pages that the largest message reaches are ever committed.
-  constexpr size_t kBufferBytes = kMaxMessageBytes + 1;
-  const std::unique_ptr<char[]> buffer(new char[kBufferBytes]);
+  std::array<char, kPacketBytes> packet;
+  Reassembler reassembler(kMaxMessageBytes);
   while (WaitForInbox()) {
     SRT_MSGCTRL control = srt_msgctrl_default;
-    const int size = srt_recvmsg2(socket_, buffer.get(), kBufferBytes, &control);
+    const int size = srt_recvmsg2(socket_, packet.data(), packet.size(), &control);
     if (size == SRT_ERROR) {
       const int error = srt_getlasterror(nullptr);
-      if (error == SRT_ETIMEOUT || error == SRT_EASYNCRCV) {
-        if (!IncomingMessageTooLarge()) continue;
-        return GoDown(
-            fmt::format("{} sent a message above the limit of {} bytes", peer_, kMaxMessageBytes));
-      }
+      if (error == SRT_ETIMEOUT || error == SRT_EASYNCRCV) continue;
       return GoDown(fmt::format("{} closed the connection, or it broke", peer_));
     }
-    if (static_cast<size_t>(size) > kMaxMessageBytes) {
-      return GoDown(
-          fmt::format("{} sent a message above the limit of {} bytes", peer_, kMaxMessageBytes));
-    }
-    if (size == 0) continue;
+    auto message = reassembler.Add(AsBytes({packet.data(), static_cast<size_t>(size)}));
+    if (!message) return GoDown(fmt::format("{} sent {}", peer_, message.error().message));
+    if (!*message) continue;
     const std::lock_guard lock(mutex_);
-    inbox_.emplace_back(buffer.get(), buffer.get() + size);
-    inbox_bytes_ += static_cast<size_t>(size);
+    inbox_bytes_ += (*message)->size();
+    inbox_.push_back(**std::move(message));
     inbox_changed_.notify_all();
   }
 }

@@ -9,9 +9,6 @@
 namespace stac {
 namespace {
 
-// A message must fit SRT's buffers whole; they grow as needed up to these sizes.
-constexpr int kSrtBufferBytes = static_cast<int>(kMaxMessageBytes + (2u << 20));
-
 void LogSrtLine(void*, int /*level*/, const char* /*file*/, int /*line*/, const char* area,
                 const char* message) {
   spdlog::debug("SRT {}: {}", area, message);
@@ -24,7 +21,7 @@ struct SrtLibrary {
     srt_setlogflags(SRT_LOGF_DISABLE_TIME | SRT_LOGF_DISABLE_THREADNAME |
                     SRT_LOGF_DISABLE_SEVERITY | SRT_LOGF_DISABLE_EOL);
     srt_setloghandler(nullptr, &LogSrtLine);
-    srt_setloglevel(LOG_WARNING);
+    srt_setloglevel(LOG_ERR);
   }
   ~SrtLibrary() {
     srt_setloghandler(nullptr, nullptr);
@@ -71,13 +68,14 @@ Status ApplySrtOptions(SRTSOCKET socket, const SrtOptions& options) {
   if (options.stream_id.size() > 512) {
     return Fail("the stream id has {} bytes; at most 512 are allowed", options.stream_id.size());
   }
-  // File mode: retransmission until everything has arrived, no play-out delay. It implies a close
-  // that waits for minutes; SrtLink::Close() does its own, shorter waiting.
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TRANSTYPE, "file mode", SRTT_FILE));
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_MESSAGEAPI, "the message API", true));
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_LINGER, "no linger", linger{0, 0}));
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_SNDBUF, "the send buffer", kSrtBufferBytes));
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_RCVBUF, "the receive buffer", kSrtBufferBytes));
+  // Live mode, but everything arrives and is handed over at once.
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TRANSTYPE, "live mode", SRTT_LIVE));
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TSBPDMODE, "no play-out delay", false));
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TLPKTDROP, "no dropping", false));
+  // With periodic loss reports SRT never resends without being asked, and then stands still for
+  // ever after the loss of a last packet, or after a peer that did not read for a while.
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_NAKREPORT, "no periodic loss reports", false));
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_PAYLOADSIZE, "the packet size", int{kPacketBytes}));
   STAC_RETURN_IF_ERROR(
       SetSrtFlag(socket, SRTO_CONNTIMEO, "the connection timeout", options.connect_timeout_ms));
   STAC_RETURN_IF_ERROR(

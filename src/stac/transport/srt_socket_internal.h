@@ -13,6 +13,8 @@
 
 namespace stac {
 
+inline constexpr int kPacketBytes = SRT_LIVE_MAX_PLSIZE;
+
 // Starts the library on first use, with its log lines going to ours at debug level; the library is
 // shut down when the program ends.
 void StartSrtLibrary();

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+
+#include "stac/base/clock.h"
+
+namespace stac {
+
+// Estimates what a link carries from the bytes that were sent and acknowledged, for senders that
+// are often idle. Only time in which the link was certainly busy counts as a measurement: the time
+// between two acknowledgements, if all bytes acknowledged at its end had reached the bottleneck
+// at its start and bytes remained behind them. The estimate is the harmonic mean of those rates
+// (all bytes over all time) in a window. What is sent while the link has time to spare gives only
+// a lower bound, which may raise the estimate and never drags it down; an idle sender keeps its
+// estimate. While sent bytes stay without acknowledgement the estimate decays.
+// Times are the caller's clock. Not thread-safe.
+class BandwidthEstimator {
+ public:
+  struct Options {
+    Micros window_us = 1'000'000;   // busy time that the mean covers
+    Micros max_age_us = 2'000'000;  // older measurements go once there are newer ones
+  };
+  BandwidthEstimator() = default;
+  explicit BandwidthEstimator(const Options& options) : options_(options) {}
+
+  // `total_bytes` have been handed to the network so far; never decreases.
+  void OnSent(Micros now, int64_t total_bytes);
+  // `total_bytes` of them are known to have arrived. round_trip_us: the link's shortest. May be
+  // called as often as one likes; the times at which the total grows are what counts.
+  void OnAcknowledged(Micros now, int64_t total_bytes, Micros round_trip_us);
+
+  // The estimate in kb/s; 0 before the first measurement.
+  double Kbps(Micros now) const;
+
+ private:
+  struct Sent {
+    Micros time;
+    int64_t total;
+  };
+  struct Measurement {
+    Micros time;  // when it ended
+    Micros duration;
+    int64_t bytes;
+  };
+  void AddMeasurement(const Measurement& measurement);
+  void AddLowerBound(Micros now, double kbps);
+  double MeanKbps() const;
+
+  Options options_;
+  std::deque<Sent> sent_;  // not yet acknowledged; the front holds the first such byte
+  int64_t total_sent_ = 0;
+  int64_t total_acknowledged_ = 0;
+  Micros round_trip_ = 0;
+  Micros last_growth_ = 0;  // when the acknowledged total last grew
+  Micros burst_start_ = 0;  // when the first byte after an idle time was sent
+  Micros bound_start_ = 0;  // where the running lower bound starts
+  int64_t bound_base_ = 0;  // acknowledged by then
+  std::deque<Measurement> measurements_;
+  Micros busy_time_ = 0;  // sums over measurements_
+  int64_t busy_bytes_ = 0;
+  struct LowerBound {
+    Micros time;
+    double kbps;
+  };
+  std::deque<LowerBound> lower_bounds_;  // decreasing rates
+};
+
+}  // namespace stac

@@ -1,0 +1,123 @@
+#include "stac/adapt/bandwidth_estimator.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+
+namespace stac {
+namespace {
+
+constexpr Micros kMs = 1000;
+
+// A bottleneck stepped in milliseconds, with acknowledgements every 10 ms after a round trip.
+class Bench {
+ public:
+  explicit Bench(int round_trip_ms) : round_trip_ms_(round_trip_ms) {}
+
+  // Runs for `ms` at `kbps`; every millisecond `to_send` says how many bytes to hand over.
+  void Run(int ms, double kbps, const std::function<int64_t(int)>& to_send) {
+    for (const int end = now_ms_ + ms; now_ms_ < end; ++now_ms_) {
+      sent_ += to_send(now_ms_);
+      estimator_.OnSent(now_ms_ * kMs, sent_);
+      credit_ = std::min(static_cast<double>(sent_ - served_), credit_ + kbps / 8);
+      served_ += static_cast<int64_t>(credit_);
+      credit_ -= static_cast<double>(static_cast<int64_t>(credit_));
+      history_.push_back(served_);
+      if (static_cast<int>(history_.size()) > round_trip_ms_) {
+        if (now_ms_ % 10 == 0) {
+          estimator_.OnAcknowledged(now_ms_ * kMs, history_.front(), round_trip_ms_ * kMs);
+        }
+        history_.pop_front();
+      }
+    }
+  }
+  double Kbps() const { return estimator_.Kbps(now_ms_ * kMs); }
+  int64_t Backlog() const { return sent_ - served_; }
+
+ private:
+  int round_trip_ms_;
+  int now_ms_ = 0;
+  BandwidthEstimator estimator_;
+  int64_t sent_ = 0;
+  int64_t served_ = 0;
+  double credit_ = 0;
+  std::deque<int64_t> history_;
+};
+
+// A frame of `bytes` every `interval` milliseconds.
+std::function<int64_t(int)> Frames(int64_t bytes, int interval) {
+  return [=](int ms) { return ms % interval == 0 ? bytes : 0; };
+}
+const auto kNothing = [](int) -> int64_t { return 0; };
+
+TEST(BandwidthEstimatorTest, KnowsNothingAtFirst) {
+  BandwidthEstimator estimator;
+  EXPECT_EQ(estimator.Kbps(0), 0);
+  estimator.OnSent(0, 1000);
+  EXPECT_EQ(estimator.Kbps(1000), 0);
+}
+
+TEST(BandwidthEstimatorTest, TheFirstAcknowledgementIsALowerBound) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 1000);
+  estimator.OnAcknowledged(40 * kMs, 1000, 40 * kMs);
+  EXPECT_DOUBLE_EQ(estimator.Kbps(40 * kMs), 200);  // 8000 bits in 40 ms
+}
+
+TEST(BandwidthEstimatorTest, BusyTimeBetweenAcknowledgementsIsAMeasurement) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 100'000);
+  estimator.OnAcknowledged(60 * kMs, 20'000, 40 * kMs);
+  estimator.OnAcknowledged(80 * kMs, 40'000, 40 * kMs);   // 8000 kb/s
+  estimator.OnAcknowledged(120 * kMs, 60'000, 40 * kMs);  // 4000 kb/s
+  // Harmonic mean: 40,000 bytes in 60 ms.
+  EXPECT_NEAR(estimator.Kbps(120 * kMs), 40'000 * 8 / 60.0, 1e-9);
+}
+
+TEST(BandwidthEstimatorTest, BurstsThatFillAPartOfTheTimeShowTheWholeBandwidth) {
+  // 25 kB at 5 Mb/s take 40 of every 200 ms: the sender uses 1 Mb/s.
+  Bench bench(30);
+  bench.Run(3000, 5000, Frames(25'000, 200));
+  EXPECT_NEAR(bench.Kbps(), 5000, 500);
+}
+
+TEST(BandwidthEstimatorTest, ConvergesWithinTwoSecondsAfterAStep) {
+  Bench bench(30);
+  bench.Run(5000, 8000, Frames(60'000, 100));
+  EXPECT_NEAR(bench.Kbps(), 8000, 800);
+  bench.Run(2000, 2000, Frames(20'000, 100));  // the sender has adapted
+  EXPECT_NEAR(bench.Kbps(), 2000, 200);
+  bench.Run(2000, 6000, Frames(20'000, 100));
+  EXPECT_NEAR(bench.Kbps(), 6000, 600);
+}
+
+TEST(BandwidthEstimatorTest, AnOverloadedLinkIsMeasuredToo) {
+  Bench bench(30);
+  bench.Run(3000, 3000, Frames(60'000, 100));  // offered 4.8 Mb/s
+  EXPECT_NEAR(bench.Kbps(), 3000, 150);
+}
+
+TEST(BandwidthEstimatorTest, IdleAndSparseSendersKeepTheEstimate) {
+  Bench bench(30);
+  bench.Run(3000, 5000, Frames(40'000, 100));
+  const double before = bench.Kbps();
+  bench.Run(20'000, 5000, kNothing);
+  EXPECT_DOUBLE_EQ(bench.Kbps(), before);
+  bench.Run(20'000, 5000, Frames(500, 100));  // 40 kb/s
+  EXPECT_NEAR(bench.Kbps(), before, 0.02 * before);
+}
+
+TEST(BandwidthEstimatorTest, AnOutageDecaysAndIsOverWithinTwoSeconds) {
+  Bench bench(30);
+  bench.Run(3000, 5000, Frames(40'000, 100));
+  bench.Run(1000, 0, Frames(5'000, 1000));
+  EXPECT_LT(bench.Kbps(), 3000);
+  bench.Run(9000, 0, kNothing);
+  EXPECT_LT(bench.Kbps(), 600);
+  bench.Run(2000, 5000, Frames(20'000, 100));
+  EXPECT_NEAR(bench.Kbps(), 5000, 750);
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+
+#include "stac/adapt/bandwidth_estimator.h"
+#include "stac/base/clock.h"
+
+namespace stac {
+
+// How fast to send and how much to keep in flight, from what was acknowledged: twice the estimated
+// bandwidth, and twice what the link holds in a round trip. So an estimate that is too low doubles
+// with every round trip in which there is enough to send, and one that is too high fills the
+// bottleneck's queue only a little. Not thread-safe.
+class SendPacer {
+ public:
+  // `bytes` were handed to the network.
+  void OnSent(Micros now, int64_t bytes);
+  // `total_bytes` of all that was sent have arrived; rtt_ms: the current round trip time.
+  void OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms);
+
+  // False while enough is in flight, or the last bytes were sent too recently.
+  bool MaySend(Micros now) const;
+
+  int64_t sent() const { return sent_; }
+  int64_t acknowledged() const { return acknowledged_; }
+  int64_t BytesInFlight() const { return sent_ - acknowledged_; }
+  double round_trip_ms() const { return round_trip_ms_; }
+  double EstimateKbps(Micros now) const { return estimator_.Kbps(now); }
+
+ private:
+  double ShortestMs() const;
+  double BytesPerSecond(Micros now) const;
+
+  BandwidthEstimator estimator_;
+  int64_t sent_ = 0;
+  int64_t acknowledged_ = 0;
+  double round_trip_ms_ = 0;              // current
+  double shortest_ms_[2] = {1000, 1000};  // of the running and the last complete period
+  Micros period_start_ = 0;
+  Micros next_send_ = 0;
+};
+
+}  // namespace stac

@@ -1,0 +1,54 @@
+#include "stac/transport/send_pacer.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace stac {
+namespace {
+
+TEST(SendPacerTest, StartsModestly) {
+  SendPacer pacer;
+  Micros now = 0;
+  for (; pacer.BytesInFlight() < 24'000; now += 1000) {
+    if (pacer.MaySend(now)) pacer.OnSent(now, 1000);
+  }
+  EXPECT_NEAR(static_cast<double>(now), 24 * 4000 - 5000, 2000);  // 250 kB/s after a burst
+  EXPECT_FALSE(pacer.MaySend(now + 1'000'000));
+  pacer.OnAcknowledged(now + 1'000'000, 1'000, 50);
+  EXPECT_EQ(pacer.BytesInFlight(), 23'000);
+}
+
+// A bottleneck of 1000 bytes per millisecond, seen through acknowledgements every 10 ms.
+TEST(SendPacerTest, FillsTheLinkWithLittleInItsQueue) {
+  constexpr int kRoundTripMs = 40;
+  SendPacer pacer;
+  std::vector<int64_t> served;
+  for (int ms = 0; ms < 2000; ++ms) {
+    const Micros now = ms * 1000;
+    while (pacer.MaySend(now)) pacer.OnSent(now, 1000);
+    const int64_t before = served.empty() ? 0 : served.back();
+    served.push_back(std::min(pacer.sent(), before + 1000));
+    if (ms % 10 == 0 && ms >= kRoundTripMs) {
+      pacer.OnAcknowledged(now, served[static_cast<size_t>(ms - kRoundTripMs)], kRoundTripMs);
+    }
+  }
+  EXPECT_NEAR(pacer.EstimateKbps(2'000'000), 8000, 400);
+  EXPECT_GT(served[1999] - served[499], 1'490'000);
+  EXPECT_LT(pacer.BytesInFlight(), 2 * 60'000 + 10'000);
+  EXPECT_EQ(pacer.round_trip_ms(), kRoundTripMs);
+}
+
+TEST(SendPacerTest, AStandstillLowersTheEstimate) {
+  SendPacer pacer;
+  for (int ms = 0; ms < 500; ms += 10) {
+    pacer.OnSent(ms * 1000, 10'000);
+    if (ms >= 40) pacer.OnAcknowledged(ms * 1000, pacer.sent() - 50'000, 30);
+  }
+  const double before = pacer.EstimateKbps(500'000);
+  EXPECT_NEAR(before, 8000, 500);
+  EXPECT_LT(pacer.EstimateKbps(10'500'000), before / 8);
+}
+
+}  // namespace
+}  // namespace stac
