@@ -66,12 +66,13 @@ std::vector<KindRules> MakeKinds() {
       {SystemKind::kGrace, "grace", Common("0") + Rules{Real("step", "16", 1, 255)}, {}});
   kinds.push_back(
       {SystemKind::kGracePlus, "grace+", Common("1") + Rules{Real("step", "16", 1, 255)}, {}});
+  // From the true accuracy gradients of the raw frame, every `every`-th frame: an oracle.
   kinds.push_back({SystemKind::kAccMpeg,
                    "accmpeg",
                    Common("0") + X264() + Planned("0.6", {"jvt", "flat"}, "-3") + TwoLevel() +
                        Rules{Real("fraction", "0.3", 0, 1), Whole("dilate", "1", 0, 16),
-                             Whole("every", "1", 1, 1000), Choice("map", {"oracle", "predicted"})},
-                   {{"predicted", {{"map", "predicted"}, {"every", "10"}}}}});
+                             Whole("every", "1", 1, 1000)},
+                   {}});
   kinds.push_back({SystemKind::kCasva,
                    "casva",
                    Common("0") + X264() + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
