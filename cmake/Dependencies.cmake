@@ -10,7 +10,8 @@ function(stac_pkg name modules)
 endfunction()
 
 stac_pkg(FFMPEG "libavcodec;libavformat;libavutil;libswscale;libavdevice")
-stac_pkg(SRT srt)
+# The GnuTLS build, as FFmpeg's: two builds of libsrt in one process share symbols and crash.
+stac_pkg(SRT_GNUTLS srt)
 stac_pkg(PROTOBUF protobuf)
 stac_pkg(XXHASH libxxhash)
 stac_pkg(PNG libpng)

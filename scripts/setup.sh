@@ -10,7 +10,7 @@ packages=(
   libavcodec-dev libavdevice-dev libavformat-dev libavutil-dev libswscale-dev
   libbenchmark-dev libcli11-dev libexpected-dev libfmt-dev libgmock-dev libgtest-dev
   libjpeg62-turbo-dev libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libpng-dev
-  libprotobuf-dev libspdlog-dev libsqlite3-dev libsrt-openssl-dev libtomlplusplus-dev
+  libprotobuf-dev libspdlog-dev libsqlite3-dev libsrt-gnutls-dev libtomlplusplus-dev
   libtorch-dev libx264-dev libxxhash-dev nlohmann-json3-dev
 )
 
