@@ -6,6 +6,7 @@
 #include <string>
 
 #include "command.h"
+#include "lab_commands.h"
 #include "stac/base/log.h"
 #include "stac/base/revision.h"
 
@@ -28,10 +29,12 @@ int main(int argc, char** argv) {
 #endif
 #if STAC_HAS_SERVER
   stac::AddServerCommand(app);
+  stac::AddCalibrateCommand(app);
   stac::AddTrainCommand(app);
 #endif
 #if STAC_HAS_DEVICE && STAC_HAS_SERVER
   stac::AddDemoCommand(app);
+  stac::AddLabCommands(app);
 #endif
 
   try {

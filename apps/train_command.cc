@@ -62,9 +62,8 @@ Status RunAgreement(const AgreementOptions& options) {
   for (const std::string& location : options.sources)
     for (const std::string& path : options.networks) {
       STAC_ASSIGN_OR_RETURN(const auto network, LoadSegmenter(path));
-      STAC_ASSIGN_OR_RETURN(
-          const auto source,
-          OpenSource(location, {.max_width = options.max_width, .frame_step = options.step}));
+      STAC_ASSIGN_OR_RETURN(const auto source, OpenSource(location, {.max_width = options.max_width,
+                                                                     .frame_step = options.step}));
       STAC_ASSIGN_OR_RETURN(const Agreement agreement,
                             MeasureAgreement(*source, *reference, *network));
       fmt::print("{:<28} {:<24} {:>6} {:>7.2f} {:>7.2f} {:>8.1f}\n",
