@@ -17,7 +17,10 @@ namespace stac {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-constexpr std::chrono::seconds kPatience{10};  // with a live source that sends nothing
+// With a live source that sends nothing, and with one that sends nothing that can be decoded
+// (it may be some time to its next keyframe).
+constexpr std::chrono::seconds kPatience{10};
+constexpr std::chrono::seconds kPicturePatience{30};
 
 // Sources that set their own pace.
 bool IsLive(const std::string& location) {
@@ -28,10 +31,10 @@ bool IsLive(const std::string& location) {
   return false;
 }
 
-std::string ShortName(const std::string& location) {
-  // Without user, password and query of a URL: names go to logs and results.
+// What to call a source in logs and errors: URLs without user, password and query.
+std::string ShownName(const std::string& location) {
   const size_t scheme = location.find("://");
-  if (scheme == std::string::npos) return std::filesystem::path(location).stem().string();
+  if (scheme == std::string::npos) return location;
   const size_t host = scheme + 3;
   const size_t path = std::min(location.find('/', host), location.size());
   const size_t at = location.rfind('@', path);
@@ -42,9 +45,11 @@ std::string ShortName(const std::string& location) {
 class FfmpegSource final : public FrameSource {
  public:
   FfmpegSource(const std::string& location, const SourceOptions& options)
-      : options_(options), name_(ShortName(location)) {
+      : options_(options), name_(ShownName(location)) {
     options_.frame_step = std::max(options_.frame_step, 1);
-    info_.name = name_;
+    info_.name = location.find("://") == std::string::npos
+                     ? std::filesystem::path(location).stem().string()
+                     : name_;
     info_.live = IsLive(location);
   }
 
@@ -166,6 +171,7 @@ class FfmpegSource final : public FrameSource {
 
   // Decodes the next picture into picture_; false at the end of the stream.
   Result<bool> Decode() {
+    const auto picture_deadline = SteadyClock::now() + kPicturePatience;
     while (true) {
       int code = avcodec_receive_frame(decoder_.get(), picture_.get());
       if (code == 0) return true;
@@ -174,6 +180,10 @@ class FfmpegSource final : public FrameSource {
         if (code == AVERROR(ENOMEM)) return Fail("{}: out of memory", name_);
         ReportDamage();
         continue;
+      }
+      if (info_.live && SteadyClock::now() > picture_deadline) {
+        return Fail("{} sent no picture that can be decoded for {} s", name_,
+                    kPicturePatience.count());
       }
       Wait();
       code = av_read_frame(demuxer_.get(), packet_.get());

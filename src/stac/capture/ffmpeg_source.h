@@ -14,8 +14,8 @@ namespace stac {
 //   bt709/limited. Where the stream does not say its matrix, it is taken as BT.709 above 576 lines
 //   or from 1280 columns on, else as BT.601 (as players do), which is logged.
 // frame_count comes from the container, or from its duration: nominal. A live source that sends
-// nothing for 10 s gives an error; so does a change of size. Damaged packets are skipped (logged
-// once).
+// nothing for 10 s, or no picture for 30 s, gives an error; so does a change of size. Damaged
+// packets are skipped (logged once).
 Result<std::unique_ptr<FrameSource>> OpenFfmpegSource(const std::string& location,
                                                       const SourceOptions& options = {});
 

@@ -13,14 +13,16 @@ enum class FlowPreset { kUltraFast, kFast, kMedium };
 Result<FlowPreset> ParseFlowPreset(const std::string& text);
 
 // Labels of CamVid 0016E5 (480x360) carried over 1, 2, 4, 8 frames against human labels, pixel
-// accuracy / mIoU in percent, and time per frame on one machine:
+// accuracy / mIoU in percent, and time per frame on two cores:
 //   labels held                      94.5/73.6  91.8/63.6  88.1/53.6  83.6/45.2
-//   ultrafast, downscale 4, grid 8   96.7/85.8  95.9/81.4  94.5/74.7  92.3/66.0   0.6 ms
-//   ultrafast, downscale 4, grid 4   96.9/87.2  96.3/84.2  95.3/79.0  93.6/71.6   1.7 ms
-//   ultrafast, downscale 1, grid 4   96.9/87.2  96.3/84.2  95.4/79.1  93.7/71.9   3.4 ms
-//   fast,      downscale 1, grid 4   96.9/87.4  96.4/84.3  95.3/78.9  93.5/71.0   5.3 ms
-//   ultrafast, downscale 2, grid 2   97.0/88.1  96.6/86.0  95.8/81.8  94.4/75.1  10.1 ms
-// So the grid decides; refinement (fast, medium) and finer planes below the grid add nothing.
+//   ultrafast, downscale 4, grid 16  96.1/82.4  94.8/75.8  92.8/67.5  89.8/58.4   0.2 ms
+//   ultrafast, downscale 4, grid 8   96.7/86.1  96.0/81.9  94.7/75.5  92.5/66.7   0.5 ms
+//   ultrafast, downscale 4, grid 4   96.9/87.4  96.4/84.6  95.5/79.6  93.8/72.3   1.7 ms
+//   ultrafast, downscale 1, grid 4   96.9/87.4  96.4/84.6  95.5/79.7  93.9/72.6   3.4 ms
+//   fast,      downscale 1, grid 4   96.9/87.6  96.4/84.6  95.4/79.4  93.7/71.7   5.3 ms
+//   ultrafast, downscale 2, grid 2   97.0/88.3  96.7/86.3  95.9/82.4  94.6/76.0  10.1 ms
+// So the grid decides; refinement (fast, medium) and planes finer than the grid add next to
+// nothing. Processor time at 2048x1024 for grids of 16, 8, 4, 2: 2.2, 6.4, 21, 103 ms.
 struct FlowOptions {
   FlowPreset preset = FlowPreset::kUltraFast;
   // The luma planes are reduced by this factor (1, 2 or 4) before matching; the resulting field
