@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -110,8 +111,9 @@ Status RunDemo(Options options) {
       EvaluateDemo({.input = options.input, .network = options.network, .profile = options.profile,
                     .out = out, .base_qp = options.qp,
                     .frames = summary["frames"].get<int64_t>()}));
-  summary["pa"] = evaluation.pixel_accuracy;
-  summary["miou"] = evaluation.mean_iou;
+  const auto rounded = [](double share) { return std::round(share * 1e5) / 1e5; };
+  summary["pa"] = rounded(evaluation.pixel_accuracy);
+  summary["miou"] = rounded(evaluation.mean_iou);
   summary["network"] = evaluation.network;
   summary["input"] = options.input;
   STAC_RETURN_IF_ERROR(WriteFile(out / "summary.json", summary.dump(2) + "\n"));

@@ -152,7 +152,7 @@ void AddDeviceCommand(CLI::App& app) {
                       "Optical flow at 1/N size")
       ->check(CLI::IsMember({1, 2, 4}))
       ->capture_default_str();
-  command->add_flag("--refine", device.planner.refine_residual,
+  command->add_flag("--refine", device.refine_residual,
                     "Adjust levels to the residual, eq. (7)");
 }
 

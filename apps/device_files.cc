@@ -16,7 +16,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double Round(double value, double unit = 0.01) { return std::round(value / unit) * unit; }
+double Round(double value, double per_unit = 100) {
+  return std::round(value * per_unit) / per_unit;
+}
 
 double Mean(const std::vector<double>& values) {
   double sum = 0;
@@ -117,7 +119,7 @@ void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
   }
   if (log_.is_open()) {
     log_ << Json{{"frame", record.frame},
-                 {"time", Round(static_cast<double>(record.pts) / 1e6, 0.001)},
+                 {"time", Round(static_cast<double>(record.pts) / 1e6, 1000)},
                  {"keyframe", record.keyframe},
                  {"label_age", record.label_age},
                  {"label_latency_ms", Round(record.label_latency_ms)},
@@ -203,8 +205,8 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
   return Json{
       {"frames", totals.frames},
       {"keyframes", totals.keyframes},
-      {"fps", Round(fps, 0.001)},
-      {"seconds", Round(totals.seconds, 0.001)},
+      {"fps", Round(fps, 1000)},
+      {"seconds", Round(totals.seconds, 1000)},
       {"video_kbps", kbps(totals.video_bytes)},
       {"label_kbps", kbps(totals.label_bytes)},
       {"feedback_kbps", kbps(totals.feedback_bytes)},

@@ -4,6 +4,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "stac/allocate/residual_refine.h"
 #include "stac/base/check.h"
 #include "stac/codec/label_coder.h"
 #include "stac/propagate/warp.h"
@@ -15,6 +16,13 @@ namespace {
 constexpr size_t kKnownKept = 4;
 // Awaited keyframes plus the one whose labels are in use.
 constexpr int kAnchors = 8;
+
+Result<ScalingMatrices> ChooseMatrices(const std::string& name, const Profile& profile) {
+  if (name == "profile") return profile.gradient_matrices;
+  if (name == "jvt") return JvtMatrices();
+  if (name == "flat") return FlatMatrices();
+  return Fail("unknown matrices '{}': use profile, jvt or flat", name);
+}
 
 }  // namespace
 
@@ -62,14 +70,9 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
     encoder.height = options_.height;
     encoder.fps = options_.fps;
     encoder.color = options_.color;
-    encoder.want_reconstruction |= options_.hash_reconstruction;
-    if (options_.matrices == "profile") {
-      encoder.matrices = profile.gradient_matrices;
-    } else if (options_.matrices == "jvt") {
-      encoder.matrices = JvtMatrices();
-    } else if (options_.matrices != "flat") {
-      return Fail("unknown matrices '{}': use profile, jvt or flat", options_.matrices);
-    }
+    encoder.want_reconstruction |= options_.hash_reconstruction || options_.refine_residual;
+    STAC_ASSIGN_OR_RETURN(matrices_, ChooseMatrices(options_.matrices, profile));
+    encoder.matrices = matrices_;
     STAC_ASSIGN_OR_RETURN(encoder_, encoders_(encoder));
     known_.clear();  // labels of another network mean something else
     profile_ = std::move(profile);
@@ -128,6 +131,31 @@ LevelMap DeviceSession::LevelsInNow() const {
   return flow == nullptr ? feedback.levels : WarpLevels(feedback.levels, *flow, regions());
 }
 
+LevelMap DeviceSession::Refined(const LevelMap& levels) {
+  const FlowField* flow =
+      last_reconstruction_.empty() ? nullptr : chain_.Find(last_reconstruction_.id);
+  if (flow == nullptr) return levels;
+  // Motion-compensate the luma that the server holds; the refinement looks at nothing else.
+  LabelMap luma(options_.width, options_.height);
+  for (int y = 0; y < luma.height(); ++y) {
+    std::copy_n(last_reconstruction_.y().Row(y), luma.width(), luma.Row(y).begin());
+  }
+  LabelMap predicted;
+  WarpLabels(luma, *flow, predicted);
+  Frame prediction(options_.width, options_.height, options_.color);
+  for (int y = 0; y < predicted.height(); ++y) {
+    std::copy_n(predicted.Row(y).begin(), predicted.width(),
+                prediction.MutablePlane(0) + ptrdiff_t{prediction.y().stride} * y);
+  }
+  RefineOptions refine;
+  refine.matrix = matrices_.inter_y4;
+  last_refined_ = RefineForResidual(frame_, prediction, levels,
+                                    last_refined_.empty() ? nullptr : &last_refined_, regions(),
+                                    planner_.ladder(), refine)
+                      .levels;
+  return last_refined_;
+}
+
 std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted_qp) {
   if (!connected_) return std::nullopt;
   const Micros now = clock_->Now();
@@ -144,6 +172,9 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
     const double base_qp = configuration_.base_qp;
     const bool uniform = newest() == nullptr;
     if (!uniform) job.levels = LevelsInNow();
+    if (!uniform && !job.force_idr && options_.refine_residual) {
+      job.levels = Refined(job.levels);
+    }
     job.qp = planner_.Plan(frame_, uniform ? nullptr : &job.levels, base_qp,
                            uniform ? base_qp : newest()->base_qp);
   }
@@ -157,7 +188,7 @@ Result<EncodedFrame> DeviceSession::Encode(const KeyframeJob& job) {
   return encoder_->Encode(job.frame, job.qp.empty() ? nullptr : &job.qp, job.force_idr);
 }
 
-CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded) const {
+CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded) {
   CodedFrame message;
   message.frame = job.frame.id;
   message.capture_time = job.frame.pts;
@@ -165,6 +196,10 @@ CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded
   message.access_unit = std::move(coded.access_unit);
   message.held = job.held;
   if (options_.hash_reconstruction) message.reconstruction_hash = HashPixels(coded.reconstruction);
+  if (options_.refine_residual) {
+    last_reconstruction_ = std::move(coded.reconstruction);
+    last_reconstruction_.id = job.frame.id;
+  }
   return message;
 }
 

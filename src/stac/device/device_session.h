@@ -31,6 +31,7 @@ struct DeviceOptions {
   bool server_consumes = false;
   bool propagate_labels = true;  // false: hold the last labels as they are (baselines)
   bool propagate_levels = true;  // false: use the last levels where they were
+  bool refine_residual = false;  // adjust levels to the residual, eq. (7)
   PlannerOptions planner;
   ScheduleOptions schedule;
   std::string matrices = "profile";  // profile, jvt or flat
@@ -95,7 +96,7 @@ class DeviceSession {
   // Codes a planned keyframe. One at a time, in the order planned.
   Result<EncodedFrame> Encode(const KeyframeJob& job);
   // The message that carries a coded keyframe.
-  CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded) const;
+  CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded);
   // A planned keyframe did not get out: the next one must be an IDR.
   void OnKeyframeLost(FrameId frame);
 
@@ -131,6 +132,7 @@ class DeviceSession {
   Status OnLabels(const Labels& message);
   std::optional<FeedbackReport> OnStats(const ServerStats& stats);
   LevelMap LevelsInNow() const;
+  LevelMap Refined(const LevelMap& levels);
 
   DeviceOptions options_;
   std::unique_ptr<OpticalFlow> flow_;
@@ -142,12 +144,16 @@ class DeviceSession {
   Configuration configuration_;
   Profile profile_;
   int class_count_ = 0;
+  ScalingMatrices matrices_{};
   std::unique_ptr<VideoEncoder> encoder_;
   KeyframePlanner planner_;
   KeyframeSchedule schedule_;
 
   Frame frame_;
   FlowField then_from_now_;
+  // For eq. (7): the last keyframe as the server has it, and the levels it was coded at.
+  Frame last_reconstruction_;
+  LevelMap last_refined_;
   MotionChain chain_;
   std::deque<Feedback> known_;  // complete feedback, newest last; references for predictive coding
   Feedback arriving_;           // levels there, labels not yet (or the other way round)

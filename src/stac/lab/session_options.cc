@@ -71,7 +71,7 @@ DeviceOptions DeviceOptionsOf(const SystemSpec& spec, const Frame& first_frame, 
   if (spec.kind() == SystemKind::kStac) {
     options.propagate_levels = spec.Flag("propagate_levels");
     options.planner.region_size = spec.Integer("region");
-    options.planner.refine_residual = spec.Flag("refine");
+    options.refine_residual = spec.Flag("refine");
     options.planner.middle_level_first = spec.Flag("middle_first");
   }
   return options;

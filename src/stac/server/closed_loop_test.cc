@@ -1,4 +1,5 @@
 #include <gmock/gmock.h>
+#include <malloc.h>
 
 #include <algorithm>
 
@@ -110,6 +111,41 @@ TEST(ClosedLoopTest, TheRuleOfThePaperRunsToo) {
     ASSERT_TRUE(step.report);
     EXPECT_EQ(step.report->server.error, "");
   }
+}
+
+TEST(ClosedLoopTest, RefinedLevelsAreCodedAsPlanned) {
+  DeviceOptions options;
+  options.refine_residual = true;
+  TestLoop plain;
+  TestLoop refining(options);
+  ASSERT_TRUE(plain.Connect());
+  ASSERT_TRUE(refining.Connect());
+  int changed = 0;
+  for (const Frame& frame : Street(5)) {
+    const auto step = refining.Advance(frame);
+    ASSERT_TRUE(step.report);
+    EXPECT_EQ(step.report->server.error, "");
+    if (step.job->levels != plain.Advance(frame).job->levels) ++changed;
+  }
+  EXPECT_GT(changed, 0);
+}
+
+TEST(ClosedLoopTest, MemoryDoesNotGrowOverTwoThousandFrames) {
+  DeviceOptions options;
+  options.schedule.keyframe_fps = 3;
+  TestLoop loop(options);
+  ASSERT_TRUE(loop.Connect());
+  auto frames = Street(16);
+  size_t before = 0;
+  for (FrameId i = 0; i < 2000; ++i) {
+    Frame frame = frames[i % 16];
+    frame.id = i;
+    frame.pts = Micros{i} * 66'667;
+    loop.Advance(frame);
+    if (i == 500) before = mallinfo2().uordblks + mallinfo2().hblkhd;
+  }
+  const size_t after = mallinfo2().uordblks + mallinfo2().hblkhd;
+  EXPECT_LT(after, before + (64u << 10)) << "bytes in use grew over 1500 frames";
 }
 
 TEST(ClosedLoopTest, LabelsGoOnWhileTheServerIsAwayAndAnIdrStartsAgain) {
