@@ -34,6 +34,20 @@ void BandwidthEstimator::OnSent(Micros now, int64_t total_bytes) {
   sent_.push_back({now, total_bytes});
 }
 
+void BandwidthEstimator::OnWithdrawn(int64_t bytes) {
+  STAC_CHECK_LE(bytes, total_sent_ - total_acknowledged_);
+  total_sent_ -= bytes;
+  while (!sent_.empty() && sent_.back().total > total_sent_) {
+    const bool partly =
+        total_sent_ > (sent_.size() > 1 ? sent_[sent_.size() - 2].total : total_acknowledged_);
+    if (partly) {
+      sent_.back().total = total_sent_;
+    } else {
+      sent_.pop_back();
+    }
+  }
+}
+
 void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros round_trip_us) {
   STAC_CHECK_LE(total_bytes, total_sent_);
   round_trip_ = round_trip_us;

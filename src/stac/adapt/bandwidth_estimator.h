@@ -25,8 +25,11 @@ class BandwidthEstimator {
   BandwidthEstimator() = default;
   explicit BandwidthEstimator(const Options& options) : options_(options) {}
 
-  // `total_bytes` have been handed to the network so far; never decreases.
+  // `total_bytes` have been handed to the network so far; decreases only by OnWithdrawn.
   void OnSent(Micros now, int64_t total_bytes);
+  // The last `bytes` that were sent will not arrive: they were withdrawn. At most what is
+  // unacknowledged.
+  void OnWithdrawn(int64_t bytes);
   // `total_bytes` of them are known to have arrived. round_trip_us: the link's shortest. May be
   // called as often as one likes; the times at which the total grows are what counts.
   void OnAcknowledged(Micros now, int64_t total_bytes, Micros round_trip_us);

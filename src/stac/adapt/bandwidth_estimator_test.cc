@@ -75,6 +75,18 @@ TEST(BandwidthEstimatorTest, BusyTimeBetweenAcknowledgementsIsAMeasurement) {
   EXPECT_NEAR(estimator.Kbps(120 * kMs), 40'000 * 8 / 60.0, 1e-9);
 }
 
+TEST(BandwidthEstimatorTest, WithdrawnBytesAreNotWaitedFor) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 1000);
+  estimator.OnSent(1 * kMs, 3000);
+  estimator.OnAcknowledged(40 * kMs, 1000, 40 * kMs);
+  EXPECT_LT(estimator.Kbps(5000 * kMs), 100);  // 200, decayed: 2000 bytes are missing
+  estimator.OnWithdrawn(500);
+  EXPECT_LT(estimator.Kbps(5000 * kMs), 100);
+  estimator.OnWithdrawn(1500);
+  EXPECT_DOUBLE_EQ(estimator.Kbps(5000 * kMs), 200);
+}
+
 TEST(BandwidthEstimatorTest, BurstsThatFillAPartOfTheTimeShowTheWholeBandwidth) {
   // 25 kB at 5 Mb/s take 40 of every 200 ms: the sender uses 1 Mb/s.
   Bench bench(30);

@@ -20,7 +20,7 @@ struct LinkStats {
   int64_t messages_expired = 0;  // dropped before they could be sent: too old, or the queue full
   double rtt_ms = 0;
   double estimated_kbps = 0;  // what the link carries in the sending direction; 0: unknown
-  int64_t unsent_bytes = 0;   // queued or not yet acknowledged
+  int64_t unsent_bytes = 0;   // queued, or sent but not known to have arrived
 };
 
 // A two-way channel of whole messages, which arrive in the order they were sent in.

@@ -31,6 +31,13 @@ std::optional<Bytes> SendQueue::Pop(Micros now) {
   return message;
 }
 
+int64_t SendQueue::Clear() {
+  const auto count = static_cast<int64_t>(messages_.size());
+  messages_.clear();
+  bytes_ = 0;
+  return count;
+}
+
 void SendQueue::Expire(Micros now) {
   expired_ += static_cast<int64_t>(std::erase_if(messages_, [&](const Entry& entry) {
     if (entry.deadline > now) return false;

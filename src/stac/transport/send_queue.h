@@ -24,6 +24,8 @@ class SendQueue {
   std::optional<Bytes> Pop(Micros now);
   // Drops what has expired.
   void Expire(Micros now);
+  // Forgets all; returns how many there were. They do not count as expired.
+  int64_t Clear();
 
   bool empty() const { return messages_.empty(); }
   size_t bytes() const { return bytes_; }
