@@ -1,12 +1,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <set>
+#include <string>
 #include <tuple>
 
 #include "stac/base/file.h"
 #include "stac/segment/classes.h"
 #include "stac/segment/fake_segmenter.h"
+#include "stac/segment/openmp_wait.h"
 
 namespace stac {
 namespace {
@@ -122,6 +125,25 @@ TEST(FakeSegmenterTest, ClonesAnswerAlike) {
   EXPECT_EQ(clone->info().hash, segmenter.info().hash);
   const Frame frame = GreyRamp(16, 16);
   EXPECT_EQ(clone->Run(frame)->labels, segmenter.Run(frame)->labels);
+}
+
+// In a child process: the program starts anew once, with the variable set and the same arguments.
+TEST(OpenMpWaitTest, RestartsOnceWithTheSettingAndTheSameArguments) {
+  const auto restarted = [] {
+    const char* const argv[] = {"segment_test", "--gtest_list_tests", nullptr};
+    unsetenv("OMP_WAIT_POLICY");
+    unsetenv("GOMP_SPINCOUNT");
+    RestartWithSleepingThreads(const_cast<char**>(argv));
+    std::_Exit(7);  // did not restart; the restarted program lists its tests and exits with 0
+  };
+  EXPECT_EXIT(restarted(), testing::ExitedWithCode(0), "");
+  const auto left_alone = [] {
+    char* argv[] = {nullptr};
+    setenv("OMP_WAIT_POLICY", "ACTIVE", 1);
+    RestartWithSleepingThreads(argv);
+    std::_Exit(std::string(std::getenv("OMP_WAIT_POLICY")) == "ACTIVE" ? 5 : 6);
+  };
+  EXPECT_EXIT(left_alone(), testing::ExitedWithCode(5), "");
 }
 
 }  // namespace

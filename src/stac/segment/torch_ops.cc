@@ -1,11 +1,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
 
-#include "stac/base/check.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {
@@ -65,11 +65,16 @@ void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t be
   }
 }
 
-// Class indices [1,1,H,W] as gather takes them, on the device of `logits`.
+// Class indices [1,1,H,W] as gather takes them, on the device of `logits`. Where the logits are of
+// a reduced frame, every n-th label counts.
 at::Tensor TensorFromLabels(const LabelMap& labels, const at::Tensor& logits) {
-  STAC_CHECK(labels.height() == logits.size(2) && labels.width() == logits.size(3));
+  const int64_t step = std::max<int64_t>(1, labels.height() / logits.size(2));
+  TORCH_CHECK(labels.height() == step * logits.size(2) && labels.width() == step * logits.size(3),
+              "the labels of the loss are not as large as the frame");
   const auto view = at::from_blob(const_cast<uint8_t*>(labels.data()),
-                                  {1, 1, labels.height(), labels.width()}, at::kByte);
+                                  {1, 1, labels.height(), labels.width()}, at::kByte)
+                        .slice(2, 0, labels.height(), step)
+                        .slice(3, 0, labels.width(), step);
   const auto indices = view.to(at::kLong);
   TORCH_CHECK(indices.max().item().toLong() < logits.size(1),
               "the labels of the loss have classes that the network does not have");
@@ -141,10 +146,11 @@ at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, 
                        .slice(3, 0, width);
     share = (logits.softmax(1) * r).sum(1, /*keepdim=*/true);
   } else {
-    const auto labels = objective.labels != nullptr
+    const bool loss = objective.kind == ObjectiveKind::kFakeLabelLoss;
+    const auto labels = loss && objective.labels != nullptr
                             ? TensorFromLabels(*objective.labels, logits)
                             : logits.detach().argmax(1, /*keepdim=*/true);
-    if (objective.kind == ObjectiveKind::kFakeLabelLoss) {
+    if (loss) {
       share = logits.log_softmax(1).gather(1, labels).neg();
     } else {
       const auto others = logits.scatter(1, labels, -INFINITY);

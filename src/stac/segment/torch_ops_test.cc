@@ -145,6 +145,23 @@ TEST(ObjectiveTest, ValuesWorkedOutByHand) {
   EXPECT_NEAR(ObjectiveValue(logits, objective, 0).item().toDouble(), expected, 1e-12);
 }
 
+TEST(ObjectiveTest, TheLossCanBeAgainstGivenLabels) {
+  const auto logits = at::tensor(std::vector<double>{2, 0, 1}, at::kDouble).view({1, 3, 1, 1});
+  Objective objective;
+  objective.kind = ObjectiveKind::kFakeLabelLoss;
+  // Labels of a frame twice as large as the logits: the first of each 2x2 counts.
+  const LabelMap labels(2, 2, std::vector<uint8_t>{1, 0, 0, 0});
+  objective.labels = &labels;
+  EXPECT_NEAR(ObjectiveValue(logits, objective, 0).item().toDouble(),
+              std::log(std::exp(2) + 1 + std::exp(1)), 1e-12);
+  const LabelMap other_size(3, 2);
+  objective.labels = &other_size;
+  EXPECT_THROW(ObjectiveValue(logits, objective, 0), std::exception);
+  const LabelMap other_class(1, 1, uint8_t{3});
+  objective.labels = &other_class;
+  EXPECT_THROW(ObjectiveValue(logits, objective, 0), std::exception);
+}
+
 TEST(ProjectionTileTest, IsStandardNormalAndFixed) {
   const auto tile = ProjectionTile(1, 0, 19);
   EXPECT_NEAR(tile.mean().item().toDouble(), 0, 0.02);

@@ -1,4 +1,5 @@
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <filesystem>
@@ -52,6 +53,9 @@ Result<std::unique_ptr<Segmenter>> LoadTorchScript(const std::string& path,
       parameter.set_requires_grad(false);
     }
     network.forward = [module](const at::Tensor& rgb) mutable {
+      // The profiling executor compiles anew for every size and for runs with and without gradient
+      // (seconds each), and is then no faster on a CPU than plain interpretation.
+      torch::jit::GraphOptimizerEnabledGuard plain(false);
       return LogitsFromOutput(module.forward({rgb}));
     };
   } catch (const std::exception& error) {

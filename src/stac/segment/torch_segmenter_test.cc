@@ -1,9 +1,294 @@
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <random>
+
+#include "stac/base/file.h"
+#include "stac/capture/image_io.h"
+#include "stac/segment/segmenter.h"
+#include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 namespace {
 
-TEST(Placeholder, Nothing) {}
+Frame RandomFrame(int width, int height) {
+  Frame frame(width, height, {ColorMatrix::kBt601, ColorRange::kLimited});
+  std::mt19937 random(7);
+  for (int i = 0; i < 3; ++i) {
+    const PlaneView& plane = frame.plane(i);
+    for (int y = 0; y < plane.height; ++y) {
+      for (int x = 0; x < plane.width; ++x) {
+        frame.MutablePlane(i)[y * plane.stride + x] = static_cast<uint8_t>(100 + random() % 50);
+      }
+    }
+  }
+  return frame;
+}
+
+constexpr int kClasses = 4;
+
+at::Tensor Weights(int out, int in) {
+  std::mt19937 random(out * 100 + in);
+  auto w = at::empty({out, in, 3, 3}, at::kDouble);
+  double* data = w.data_ptr<double>();
+  for (int64_t i = 0; i < w.numel(); ++i) data[i] = (random() % 2001) / 1000.0 - 1;
+  return w;
+}
+
+// A smooth network in double precision; logits at input size.
+at::Tensor SmoothNetwork(const at::Tensor& rgb) {
+  const auto hidden = at::tanh(at::conv2d(rgb, Weights(6, 3), {}, 1, 1));
+  return at::conv2d(hidden, Weights(kClasses, 6), {}, 1, 1);
+}
+
+// The same with a bias that decides the order of the classes at every pixel: the largest logits
+// stay the same under the small steps of a finite difference.
+at::Tensor DecidedNetwork(const at::Tensor& rgb) {
+  const auto bias = at::tensor(std::vector<double>{0, 12, 4, -4}, at::kDouble);
+  return SmoothNetwork(rgb) * 0.1 + bias.view({1, kClasses, 1, 1});
+}
+
+// SmoothNetwork at half size; refuses sizes that are not multiples of 8.
+at::Tensor StridedNetwork(const at::Tensor& rgb) {
+  TORCH_CHECK(rgb.size(2) % 8 == 0 && rgb.size(3) % 8 == 0, "needs multiples of 8");
+  return at::avg_pool2d(SmoothNetwork(rgb), {2, 2});
+}
+
+std::unique_ptr<Segmenter> DoubleSegmenter(TorchForward forward, int gradient_downscale) {
+  TorchNetwork network;
+  network.info.name = "tiny";
+  network.forward = std::move(forward);
+  network.double_precision = true;
+  auto segmenter =
+      MakeTorchSegmenter(std::move(network), {.gradient_downscale = gradient_downscale});
+  EXPECT_TRUE(segmenter) << segmenter.error().message;
+  return std::move(segmenter).value();
+}
+
+// End to end from 8-bit samples: central differences with a step of one sample, which is small
+// against the scale on which the network bends.
+void ExpectGradientOfSamples(Segmenter& segmenter, const Frame& frame, const Objective& objective) {
+  const auto result = segmenter.RunWithGradient(frame, objective);
+  ASSERT_TRUE(result) << result.error().message;
+  const InputGradient& gradient = result->gradients.front();
+  const Grid<float>* planes[] = {&gradient.y, &gradient.cb, &gradient.cr};
+  double scale = 0;
+  for (const float g : gradient.y) scale = std::max<double>(scale, std::abs(g));
+  ASSERT_GT(scale, 0);
+  for (int i = 0; i < 3; ++i) {
+    const PlaneView& plane = frame.plane(i);
+    ASSERT_TRUE(planes[i]->SameSize(plane.width, plane.height));
+    for (const auto& [x, y] :
+         {std::pair(0, 0), std::pair(5, 3), std::pair(plane.width - 1, plane.height - 1)}) {
+      Frame changed = RandomFrame(frame.width(), frame.height());
+      uint8_t& sample = changed.MutablePlane(i)[y * plane.stride + x];
+      const auto value = [&](int step) {
+        sample = static_cast<uint8_t>(plane.At(x, y) + step);
+        return segmenter.RunWithGradient(changed, objective)->objective;
+      };
+      const double difference = (value(1) - value(-1)) / 2;
+      EXPECT_NEAR((*planes[i])(x, y), difference, 1e-3 * scale) << "plane " << i << " at " << x;
+    }
+  }
+}
+
+TEST(TorchSegmenterTest, GradientIsTheChangePerSample) {
+  const Frame frame = RandomFrame(32, 16);
+  for (const int downscale : {1, 2}) {
+    const auto decided = DoubleSegmenter(DecidedNetwork, downscale);
+    ExpectGradientOfSamples(*decided, frame, {.kind = ObjectiveKind::kFakeLabelLoss});
+    ExpectGradientOfSamples(*decided, frame, {.kind = ObjectiveKind::kMargin});
+    const auto smooth = DoubleSegmenter(SmoothNetwork, downscale);
+    ExpectGradientOfSamples(*smooth, frame, {.projections = 1});
+  }
+}
+
+TEST(TorchSegmenterTest, GradientIsTheChangePerSampleWithPaddingAndSmallLogits) {
+  const auto segmenter = DoubleSegmenter(StridedNetwork, 1);
+  ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.projections = 1});
+}
+
+TEST(TorchSegmenterTest, ProjectionsAreIndependentAndRepeatable) {
+  const auto segmenter = DoubleSegmenter(SmoothNetwork, 1);
+  const Frame frame = RandomFrame(32, 16);
+  const auto result = segmenter->RunWithGradient(frame, {.projections = 3});
+  ASSERT_TRUE(result);
+  ASSERT_EQ(result->gradients.size(), 3u);
+  EXPECT_NE(result->gradients[0].y, result->gradients[1].y);
+  const auto again = segmenter->Clone()->RunWithGradient(frame, {.projections = 3});
+  for (int k = 0; k < 3; ++k) EXPECT_EQ(result->gradients[k].y, again->gradients[k].y);
+  EXPECT_EQ(result->labels, segmenter->Run(frame)->labels);
+  EXPECT_TRUE(segmenter->Run(frame)->gradients.empty());
+}
+
+TEST(TorchSegmenterTest, PaddingRepeatsTheBorder) {
+  // A network that copies red into class 1: with replication, cropping gives red back.
+  const auto segmenter = DoubleSegmenter(
+      [](const at::Tensor& rgb) {
+        TORCH_CHECK(rgb.size(2) % 32 == 0 && rgb.size(3) % 32 == 0, "needs multiples of 32");
+        const auto red = rgb.slice(1, 0, 1);
+        TORCH_CHECK(red.size(3) == 256 ||
+                        (red.select(3, -1) - red.select(3, 41)).abs().max().item().toDouble() == 0,
+                    "not padded by replication");
+        return at::cat({at::full_like(red, 0.5), red}, 1);
+      },
+      1);
+  const Frame frame = RandomFrame(42, 50);
+  const auto result = segmenter->Run(frame);
+  ASSERT_TRUE(result) << result.error().message;
+  const RgbImage rgb = RgbFromFrame(frame);
+  for (int y = 0; y < 50; ++y) {
+    for (int x = 0; x < 42; ++x) {
+      const int red = rgb(x, y).r;
+      if (std::abs(red - 127.5) > 2) {
+        EXPECT_EQ(result->labels(x, y), red > 127) << red;
+      }
+    }
+  }
+}
+
+TEST(TorchSegmenterTest, RefusesWhatIsNotASegmentationNetwork) {
+  const auto message = [](TorchForward forward, int known_classes, int expected_classes) {
+    TorchNetwork network;
+    network.info = {.name = "tiny", .class_count = known_classes};
+    network.forward = std::move(forward);
+    network.double_precision = true;
+    const auto segmenter =
+        MakeTorchSegmenter(std::move(network), {.expected_classes = expected_classes});
+    return segmenter ? std::string("accepted") : segmenter.error().message;
+  };
+  EXPECT_EQ(message(SmoothNetwork, 0, 4), "accepted");
+  EXPECT_NE(message(SmoothNetwork, 0, 19).find("has 4 classes where 19 are expected"),
+            std::string::npos);
+  EXPECT_NE(message(SmoothNetwork, 3, 0).find("has 4 classes where 3"), std::string::npos);
+  EXPECT_NE(message(
+                [](const at::Tensor& x) {
+                  return x.mean({2, 3});
+                },
+                0, 0)
+                .find("shape [1,3]"),
+            std::string::npos);
+  EXPECT_NE(message([](const at::Tensor& x) { return x.slice(1, 0, 1); }, 0, 0).find("2..255"),
+            std::string::npos);
+  EXPECT_NE(
+      message([](const at::Tensor&) -> at::Tensor { throw std::runtime_error("broken"); }, 0, 0)
+          .find("does not run on an RGB image [1,3,256,256] of floats: broken"),
+      std::string::npos);
+}
+
+TEST(TorchSegmenterTest, RefusesImpossibleObjectivesAndUndefinedGradients) {
+  const auto segmenter = DoubleSegmenter(SmoothNetwork, 1);
+  const Frame frame = RandomFrame(16, 16);
+  EXPECT_FALSE(segmenter->RunWithGradient(frame, {.projections = 0}));
+  EXPECT_FALSE(segmenter->RunWithGradient(frame, {.class_weights = {1, 2}}));
+  const auto undefined =
+      DoubleSegmenter([](const at::Tensor& rgb) { return SmoothNetwork(at::sqrt(rgb * 0)); }, 1);
+  const auto result = undefined->RunWithGradient(frame, {});
+  ASSERT_FALSE(result);
+  EXPECT_NE(result.error().message.find("infinite or undefined"), std::string::npos);
+}
+
+class TorchScriptTest : public testing::Test {
+ protected:
+  static std::string Path() {
+    return (std::filesystem::path(testing::TempDir()) / "stac_torch_script_test.pt").string();
+  }
+  static Result<std::unique_ptr<Segmenter>> LoadSource(const std::string& source) {
+    torch::jit::Module module("Tiny");
+    module.register_parameter("w", at::ones({1, 3, 1, 1}), false);
+    module.define(source + "\n");
+    module.save(Path());
+    return LoadSegmenter(Path());
+  }
+};
+
+TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
+  const Frame frame = RandomFrame(32, 16);
+  LabelMap labels;
+  for (const char* output : {"y", "(y, x)", "[y, x]", "{'out': y}", "{'aux': x[:, :2], 'out': y}",
+                             "{'first': y, 'second': x}", "({'out': y}, x)"}) {
+    const auto segmenter =
+        LoadSource(std::string("def forward(self, x):\n  y = x * self.w\n  return ") + output);
+    ASSERT_TRUE(segmenter) << output << ": " << segmenter.error().message;
+    EXPECT_EQ((*segmenter)->info().class_count, 3);
+    EXPECT_EQ((*segmenter)->info().parameters, 3);
+    EXPECT_EQ((*segmenter)->info().name, "stac_torch_script_test");
+    EXPECT_EQ((*segmenter)->info().hash.size(), 16u);
+    const auto result = (*segmenter)->RunWithGradient(frame, {});
+    ASSERT_TRUE(result) << result.error().message;
+    if (labels.empty()) labels = result->labels;
+    EXPECT_EQ(result->labels, labels) << output;
+  }
+}
+
+TEST_F(TorchScriptTest, SaysWhatIsWrongWithAFile) {
+  const auto expect = [](const Result<std::unique_ptr<Segmenter>>& segmenter,
+                         const std::string& part) {
+    ASSERT_FALSE(segmenter);
+    const std::string& message = segmenter.error().message;
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  };
+  expect(LoadSegmenter("/nowhere/net.pt"), "/nowhere/net.pt");
+  ASSERT_TRUE(WriteFile(Path(), "this is not a network"));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  ASSERT_TRUE(WriteFile(Path(), ""));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  ASSERT_TRUE(WriteFile(Path(), "STACNET1"));
+  expect(LoadSegmenter(Path()), Path());
+  expect(LoadSource("def forward(self, x):\n  return x[:, 0]"), "shape [1,256,256]");
+  expect(LoadSource("def forward(self, x):\n  return 3"), "not a tensor");
+  expect(LoadSource("def forward(self, x):\n  assert x.shape[1] == 4, 'four channels'\n"
+                    "  return x"),
+         "four channels");
+  // Truncated in the middle.
+  ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x"));
+  auto bytes = ReadFile(Path());
+  ASSERT_TRUE(bytes);
+  bytes->resize(bytes->size() / 2);
+  ASSERT_TRUE(WriteFile(Path(), *bytes));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  expect(LoadSegmenter(Path(), {.device = "tpu"}), "unknown device 'tpu'");
+}
+
+TEST(RealNetworksTest, RunOnCamVidAndOnSizesThatNeedPadding) {
+  const auto data = DataFolder();
+  if (data.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  std::filesystem::path picture;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(data / "camvid/seq_0016E5_15fps/images")) {
+    if (picture.empty() || entry.path() < picture) picture = entry.path();
+  }
+  const auto image = ReadImage(picture);
+  ASSERT_TRUE(image) << image.error().message;
+  const Frame camvid = FrameFromRgb(*image, {});
+  const Frame odd = RandomFrame(310, 94);  // a quarter of KITTI's 1242x374: multiples of 2 only
+  for (const char* name : {"deeplab_edge_city", "espnet_city", "espnetv2_city"}) {
+    const std::string path = (data / "models" / name).string() + ".pt";
+    const auto segmenter = LoadSegmenter(path, {.expected_classes = 19});
+    ASSERT_TRUE(segmenter) << segmenter.error().message;
+    EXPECT_FALSE(LoadSegmenter(path, {.expected_classes = 11}));
+    const auto first = (*segmenter)->RunWithGradient(camvid, {.projections = 1});
+    ASSERT_TRUE(first) << first.error().message;
+    ASSERT_TRUE(first->labels.SameSize(camvid.width(), camvid.height()));
+    double sum = 0;
+    for (const float g : first->gradients[0].y) sum += std::abs(g);
+    EXPECT_TRUE(std::isfinite(sum));
+    EXPECT_GT(sum, 0);
+    // Road in the lower middle, as in every frame of this drive.
+    EXPECT_EQ(first->labels(240, 330), 0) << name;
+    const auto again = (*segmenter)->Clone()->RunWithGradient(camvid, {.projections = 1});
+    EXPECT_EQ(again->labels, first->labels);
+    EXPECT_EQ(again->gradients[0].y, first->gradients[0].y);
+    const auto padded = (*segmenter)->RunWithGradient(odd, {.projections = 1});
+    ASSERT_TRUE(padded) << padded.error().message;
+    EXPECT_TRUE(padded->gradients[0].cb.SameSize(155, 47));
+  }
+}
 
 }  // namespace
 }  // namespace stac
