@@ -221,11 +221,13 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
   const bool pace = options.pace && !info.live;
   const auto interval = static_cast<Micros>(1e6 / info.fps);
   Micros origin = -1;
+  bool starved = false;  // the source was slower than the clock
   while (!stop) {
     Serve();
     auto item = captured.PopFor(kLoopWait);
     if (!item) {
       if (captured.drained()) break;
+      starved = true;
       continue;
     }
     if (!*item) return tl::unexpected<Error>(item->error());
@@ -234,7 +236,10 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
     totals.seconds = static_cast<double>(frame.pts + interval) / 1e6;
     Micros available = clock.Now();
     if (pace) {
-      if (origin < 0) origin = available - frame.pts;
+      // A source that cannot keep up is waited for; only our own delay makes us skip frames.
+      if (origin < 0 || std::exchange(starved, false)) {
+        origin = std::max(origin, available - frame.pts);
+      }
       if (available - (origin + frame.pts) > kTooLate) {
         ++dropped;
         continue;
