@@ -14,6 +14,8 @@ inline constexpr double kKerb = 5.0;         // half the road
 inline constexpr double kFacade = 8.0;       // the houses' front
 inline constexpr double kBackdrop = 24.0;    // the houses behind
 inline constexpr double kBlockLength = 11.0;
+inline constexpr double kNear = 0.2;       // nothing is seen closer than this
+inline constexpr double kFarObjects = 95;  // objects are drawn up to this far
 
 // One house, or the hedge in a gap between houses.
 struct Block {
