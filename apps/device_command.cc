@@ -19,7 +19,7 @@ struct Options {
   std::string name = "camera";
   std::string profile;
   std::string consumer = "device";
-  std::string flow = "fast";
+  std::string flow = "ultrafast";
   double seconds = 0;
   double qp = 30;
   double budget = 0;
@@ -151,6 +151,10 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_option("--flow-downscale", options->flow_options.downscale,
                       "Optical flow at 1/N size")
       ->check(CLI::IsMember({1, 2, 4}))
+      ->capture_default_str();
+  command->add_option("--flow-grid", options->flow_options.grid,
+                      "Pixels between matched patches: 8 is cheaper at large sizes")
+      ->check(CLI::IsMember({2, 4, 8, 16}))
       ->capture_default_str();
   command->add_flag("--refine", device.refine_residual,
                     "Adjust levels to the residual, eq. (7)");
