@@ -46,8 +46,7 @@ Status RunCalibrate(Options options) {
   if (options.out.empty()) options.out = ProfileBeside(options.network);
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network));
   Calibrator calibrator(*segmenter, options.calibration);
-  Progress progress("calibrating",
-                    static_cast<int64_t>(options.inputs.size()) * options.frames);
+  Progress progress("calibrating", static_cast<int64_t>(options.inputs.size()) * options.frames);
   int done = 0;
   for (const std::string& input : options.inputs) {
     STAC_RETURN_IF_ERROR(AddClip(input, options, calibrator, progress, done));
@@ -70,8 +69,7 @@ void AddCalibrateCommand(CLI::App& app) {
       "  stac calibrate --network deeplab.pt --input drive1.mp4 --input drive2/ --frames 20\n"
       "  (writes deeplab.profile.json, which stac server finds beside the network)\n",
       [options] { return RunCalibrate(*options); });
-  command->add_option("--network", options->network,
-                      "TorchScript (.pt) or own weights (.stacnet)")
+  command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
       ->capture_default_str();
   command->add_option("--input", options->inputs, "Clip or image folder; repeatable")->required();
   command->add_option("--frames", options->frames, "Of each clip, spread over its length")

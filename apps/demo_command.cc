@@ -4,9 +4,8 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <thread>
-
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "command.h"
 #include "demo_evaluation.h"
@@ -40,7 +39,8 @@ struct Options {
 Result<int> WaitForPort(ChildProcess& server, const fs::path& port_file) {
   Stopwatch watch;
   while (watch.Milliseconds() < 120'000 && !stop_requested) {
-    if (server.Poll() >= 0) return Fail("the server ended before it was ready; see its lines above");
+    if (server.Poll() >= 0)
+      return Fail("the server ended before it was ready; see its lines above");
     std::ifstream in(port_file);
     int port = 0;
     if (in >> port) return port;
@@ -53,9 +53,9 @@ Status Stream(const Options& options, const fs::path& out) {
   const fs::path port_file = out / "server.port";
   std::error_code error;
   fs::remove(port_file, error);
-  std::vector<std::string> server_arguments = {
-      "server",      "--listen", "127.0.0.1:0",          "--network",   options.network,
-      "--port-file", port_file,  "--log", out / "server.jsonl"};
+  std::vector<std::string> server_arguments = {"server",    "--listen",      "127.0.0.1:0",
+                                               "--network", options.network, "--port-file",
+                                               port_file,   "--log",         out / "server.jsonl"};
   if (!options.profile.empty()) {
     server_arguments.insert(server_arguments.end(), {"--profile", options.profile});
   }
@@ -64,20 +64,37 @@ Status Stream(const Options& options, const fs::path& out) {
   STAC_ASSIGN_OR_RETURN(const int port, WaitForPort(server, port_file));
   fs::remove(port_file, error);
 
-  STAC_ASSIGN_OR_RETURN(
-      ChildProcess device,
-      ChildProcess::Start({"device", "--server", fmt::format("127.0.0.1:{}", port), "--input",
-                           options.input, "--seconds", fmt::format("{}", options.seconds), "--qp",
-                           fmt::format("{}", options.qp), "--keyframe-fps",
-                           fmt::format("{}", options.keyframe_fps), "--consumer",
-                           options.consumer, "--labels", out / "labels", "--stream",
-                           out / "video.h264", "--plan", out / "plan.jsonl", "--log",
-                           out / "device.jsonl", "--summary", out / "summary.json"}));
+  STAC_ASSIGN_OR_RETURN(ChildProcess device,
+                        ChildProcess::Start({"device",
+                                             "--server",
+                                             fmt::format("127.0.0.1:{}", port),
+                                             "--input",
+                                             options.input,
+                                             "--seconds",
+                                             fmt::format("{}", options.seconds),
+                                             "--qp",
+                                             fmt::format("{}", options.qp),
+                                             "--keyframe-fps",
+                                             fmt::format("{}", options.keyframe_fps),
+                                             "--consumer",
+                                             options.consumer,
+                                             "--labels",
+                                             out / "labels",
+                                             "--stream",
+                                             out / "video.h264",
+                                             "--plan",
+                                             out / "plan.jsonl",
+                                             "--log",
+                                             out / "device.jsonl",
+                                             "--summary",
+                                             out / "summary.json"}));
   const int device_code = device.Wait();
   server.Stop();
   const int server_code = server.Wait();
-  if (device_code != 0) return Fail("the device ended with code {}; see its lines above", device_code);
-  if (server_code != 0) return Fail("the server ended with code {}; see its lines above", server_code);
+  if (device_code != 0)
+    return Fail("the device ended with code {}; see its lines above", device_code);
+  if (server_code != 0)
+    return Fail("the server ended with code {}; see its lines above", server_code);
   return OkStatus();
 }
 
@@ -105,12 +122,15 @@ Status RunDemo(Options options) {
   spdlog::info("2/3 comparing with the network on raw frames");
   STAC_ASSIGN_OR_RETURN(const Bytes summary_bytes, ReadFile(out / "summary.json"));
   auto summary = nlohmann::ordered_json::parse(AsText(summary_bytes), nullptr, false);
-  if (!summary.is_object()) return Fail("{} was not written properly", (out / "summary.json").string());
-  STAC_ASSIGN_OR_RETURN(
-      const DemoEvaluation evaluation,
-      EvaluateDemo({.input = options.input, .network = options.network, .profile = options.profile,
-                    .out = out, .base_qp = options.qp,
-                    .frames = summary["frames"].get<int64_t>()}));
+  if (!summary.is_object())
+    return Fail("{} was not written properly", (out / "summary.json").string());
+  STAC_ASSIGN_OR_RETURN(const DemoEvaluation evaluation,
+                        EvaluateDemo({.input = options.input,
+                                      .network = options.network,
+                                      .profile = options.profile,
+                                      .out = out,
+                                      .base_qp = options.qp,
+                                      .frames = summary["frames"].get<int64_t>()}));
   const auto rounded = [](double share) { return std::round(share * 1e5) / 1e5; };
   summary["pa"] = rounded(evaluation.pixel_accuracy);
   summary["miou"] = rounded(evaluation.mean_iou);
@@ -122,13 +142,13 @@ Status RunDemo(Options options) {
   STAC_RETURN_IF_ERROR(WriteDemoReport(out, summary, evaluation));
 
   fmt::print("{}\n", summary.dump(2));
-  fmt::print("\nLabels for {} frames at {:.1f} kb/s; pixel accuracy {:.2f} %, mIoU {:.2f} % against "
-             "the network on raw frames.\nOpen {}\n",
-             summary["frames"].get<int64_t>(),
-             summary["video_kbps"].get<double>() + summary["label_kbps"].get<double>() +
-                 summary["feedback_kbps"].get<double>(),
-             100 * evaluation.pixel_accuracy, 100 * evaluation.mean_iou,
-             (out / "report.html").string());
+  fmt::print(
+      "\nLabels for {} frames at {:.1f} kb/s; pixel accuracy {:.2f} %, mIoU {:.2f} % against "
+      "the network on raw frames.\nOpen {}\n",
+      summary["frames"].get<int64_t>(),
+      summary["video_kbps"].get<double>() + summary["label_kbps"].get<double>() +
+          summary["feedback_kbps"].get<double>(),
+      100 * evaluation.pixel_accuracy, 100 * evaluation.mean_iou, (out / "report.html").string());
   return OkStatus();
 }
 
@@ -142,8 +162,7 @@ void AddDemoCommand(CLI::App& app) {
                  "  stac demo --network deeplab.pt --input /data/drive/images --qp 34\n",
                  [options] { return RunDemo(*options); });
   command->add_option("--input", options->input, "File, URL or image folder (not a live camera)");
-  command->add_option("--network", options->network,
-                      "TorchScript (.pt) or own weights (.stacnet)")
+  command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
       ->capture_default_str();
   command->add_option("--profile", options->profile, "Made by stac calibrate");
   command->add_option("--seconds", options->seconds, "Of video")

@@ -2,7 +2,6 @@
 
 #include <fstream>
 #include <memory>
-
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -95,15 +94,13 @@ Status WriteStills(const DemoRun& run, const ShownKeyframe& shown, const Frame& 
   const int height = raw.height();
   STAC_RETURN_IF_ERROR(WritePng(run.out / "frame.png", RgbFromFrame(raw)));
   STAC_RETURN_IF_ERROR(WritePng(run.out / "decoded.png", RgbFromFrame(shown.decoded)));
-  STAC_RETURN_IF_ERROR(
-      WritePng(run.out / "labels.png", OverlayPicture(raw, delivered, classes)));
+  STAC_RETURN_IF_ERROR(WritePng(run.out / "labels.png", OverlayPicture(raw, delivered, classes)));
   STAC_RETURN_IF_ERROR(
       WritePng(run.out / "reference.png", OverlayPicture(raw, reference, classes)));
   STAC_RETURN_IF_ERROR(
       WritePng(run.out / "sensitivity.png", HeatPicture(answer.sensitivity, width, height)));
-  STAC_RETURN_IF_ERROR(WritePng(run.out / "levels.png", LevelPicture(answer.levels,
-                                                                      profile.level_count, width,
-                                                                      height)));
+  STAC_RETURN_IF_ERROR(WritePng(run.out / "levels.png",
+                                LevelPicture(answer.levels, profile.level_count, width, height)));
   return WritePng(run.out / "difference.png", DifferencePicture(raw, delivered, reference));
 }
 
@@ -139,8 +136,8 @@ Result<DemoEvaluation> EvaluateDemo(const DemoRun& run) {
     evaluation.pa_of_frame.push_back(one.PixelAccuracy());
     STAC_RETURN_IF_ERROR(video.Add(*frame, delivered, classes));
     if (frame->id == shown.id) {
-      STAC_RETURN_IF_ERROR(WriteStills(run, shown, *frame, delivered, reference.labels, *segmenter,
-                                       classes));
+      STAC_RETURN_IF_ERROR(
+          WriteStills(run, shown, *frame, delivered, reference.labels, *segmenter, classes));
     }
     progress.Update(i + 1, fmt::format("PA {:.2f} %", 100 * all.PixelAccuracy()));
   }

@@ -11,15 +11,15 @@ namespace stac {
 struct DemoRun {
   std::string input;
   std::string network;
-  std::string profile;         // empty: as the server chose it
-  std::filesystem::path out;   // holds labels/, video.h264 and plan.jsonl of the run
+  std::string profile;        // empty: as the server chose it
+  std::filesystem::path out;  // holds labels/, video.h264 and plan.jsonl of the run
   double base_qp = 30;
   int64_t frames = 0;
 };
 
 struct DemoEvaluation {
   std::string network;
-  double pixel_accuracy = 0;   // over all frames, 0..1
+  double pixel_accuracy = 0;  // over all frames, 0..1
   double mean_iou = 0;
   std::vector<double> pa_of_frame;
 };

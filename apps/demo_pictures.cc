@@ -25,8 +25,8 @@ Rgb HeatColour(double value) {
   const double at = std::clamp(value, 0.0, 1.0) * (kStops.size() - 1);
   const auto i = std::min(static_cast<size_t>(at), kStops.size() - 2);
   const auto channel = [&](int c) {
-    return static_cast<uint8_t>(
-        std::lround(kStops[i][c] + (at - static_cast<double>(i)) * (kStops[i + 1][c] - kStops[i][c])));
+    return static_cast<uint8_t>(std::lround(kStops[i][c] + (at - static_cast<double>(i)) *
+                                                               (kStops[i + 1][c] - kStops[i][c])));
   };
   return {channel(0), channel(1), channel(2)};
 }

@@ -13,11 +13,20 @@ std::string Escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '&': out += "&amp;"; break;
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -83,14 +92,14 @@ Status WriteDemoReport(const std::filesystem::path& out, const nlohmann::ordered
     return fmt::format("<div class=\"card\"><b>{}</b><span>{}</span></div>\n", value, what);
   };
   const double total = number("video_kbps") + number("label_kbps") + number("feedback_kbps");
-  std::string html = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
-                     "<meta name=\"viewport\" content=\"width=device-width\">"
-                     "<title>stac demo</title><style>";
+  std::string html =
+      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width\">"
+      "<title>stac demo</title><style>";
   html += kStyle;
   html += "</style>\n<h1>Task-oriented streaming: one run</h1>\n";
   html += fmt::format("<p>{} segmented by {}, device and server as two processes over SRT.</p>\n",
-                      Escaped(summary["input"].get<std::string>()),
-                      Escaped(evaluation.network));
+                      Escaped(summary["input"].get<std::string>()), Escaped(evaluation.network));
   html += "<div class=\"cards\">";
   html += card(fmt::format("{:.2f} %", 100 * evaluation.pixel_accuracy),
                "pixel accuracy against the network on raw frames");
@@ -102,9 +111,8 @@ Status WriteDemoReport(const std::filesystem::path& out, const nlohmann::ordered
   html += "<h2>Pixel accuracy of each frame's labels at the moment they were delivered</h2>\n";
   html += AccuracyChart(evaluation.pa_of_frame);
   html += "<h2>Figures</h2><table>\n";
-  html += Row("frames, of them keyframes",
-              fmt::format("{} / {}", summary["frames"].get<int64_t>(),
-                          summary["keyframes"].get<int64_t>()));
+  html += Row("frames, of them keyframes", fmt::format("{} / {}", summary["frames"].get<int64_t>(),
+                                                       summary["keyframes"].get<int64_t>()));
   html += Row("video / labels / feedback",
               fmt::format("{:.1f} / {:.1f} / {:.1f} kb/s", number("video_kbps"),
                           number("label_kbps"), number("feedback_kbps")));
@@ -113,9 +121,9 @@ Status WriteDemoReport(const std::filesystem::path& out, const nlohmann::ordered
   for (const auto& [stage, value] : summary["stage_ms"].items()) {
     html += Row("mean " + stage, fmt::format("{:.1f} ms", value.get<double>()));
   }
-  html += Row("frames dropped, reconnects",
-              fmt::format("{} / {}", summary["dropped"].get<int64_t>(),
-                          summary["reconnects"].get<int64_t>()));
+  html +=
+      Row("frames dropped, reconnects", fmt::format("{} / {}", summary["dropped"].get<int64_t>(),
+                                                    summary["reconnects"].get<int64_t>()));
   html += "</table>\n<h2>One keyframe</h2><div class=\"grid\">\n";
   html += Figure("frame.png", "raw frame");
   html += Figure("decoded.png", "as the server received it");

@@ -65,13 +65,12 @@ Status RunDevice(Options options) {
                         DeviceRecorder::Create(options.files, true));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeX264Encoder, &clock);
-  LiveDevice live({.configuration = {.base_qp = options.qp,
-                                     .keyframe_fps = device.schedule.keyframe_fps},
-                   .seconds = options.seconds,
-                   .pace = !options.no_pace,
-                   .keep_trying = options.wait},
-                  &session, source.get(), [&] { return ConnectSrt(options.server, srt); },
-                  recorder.get());
+  LiveDevice live(
+      {.configuration = {.base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps},
+       .seconds = options.seconds,
+       .pace = !options.no_pace,
+       .keep_trying = options.wait},
+      &session, source.get(), [&] { return ConnectSrt(options.server, srt); }, recorder.get());
   spdlog::info("{}: {}x{} at {:.4g} frames/s, {}", info.name, info.width, info.height, info.fps,
                ToString(info.color));
   STAC_ASSIGN_OR_RETURN(const DeviceTotals totals, live.Run(stop_requested));
@@ -97,8 +96,9 @@ void AddDeviceCommand(CLI::App& app) {
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
   device.matrices = "jvt";
-  command->add_option("--input", options->input,
-                      "File, URL, camera, image folder, or synthetic:WxH@FPS")
+  command
+      ->add_option("--input", options->input,
+                   "File, URL, camera, image folder, or synthetic:WxH@FPS")
       ->required();
   command->add_option("--server", options->server, "HOST:PORT")->capture_default_str();
   command->add_option("--seconds", options->seconds, "Stop after this much video (0: at its end)");
@@ -107,8 +107,9 @@ void AddDeviceCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--budget", options->budget,
                       "The same knob as the paper's B, the allowed loss increment of a frame");
-  command->add_option("--keyframe-fps", device.schedule.keyframe_fps,
-                      "Keyframes per second (0: as many as the server processes)")
+  command
+      ->add_option("--keyframe-fps", device.schedule.keyframe_fps,
+                   "Keyframes per second (0: as many as the server processes)")
       ->check(CLI::NonNegativeNumber);
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
@@ -148,16 +149,16 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_option("--flow", options->flow, "Optical flow preset")
       ->check(CLI::IsMember({"ultrafast", "fast", "medium"}))
       ->capture_default_str();
-  command->add_option("--flow-downscale", options->flow_options.downscale,
-                      "Optical flow at 1/N size")
+  command
+      ->add_option("--flow-downscale", options->flow_options.downscale, "Optical flow at 1/N size")
       ->check(CLI::IsMember({1, 2, 4}))
       ->capture_default_str();
-  command->add_option("--flow-grid", options->flow_options.grid,
-                      "Pixels between matched patches: 8 is cheaper at large sizes")
+  command
+      ->add_option("--flow-grid", options->flow_options.grid,
+                   "Pixels between matched patches: 8 is cheaper at large sizes")
       ->check(CLI::IsMember({2, 4, 8, 16}))
       ->capture_default_str();
-  command->add_flag("--refine", device.refine_residual,
-                    "Adjust levels to the residual, eq. (7)");
+  command->add_flag("--refine", device.refine_residual, "Adjust levels to the residual, eq. (7)");
 }
 
 }  // namespace stac

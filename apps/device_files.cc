@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-
 #include <nlohmann/json.hpp>
 
 #include "stac/base/file.h"
@@ -103,7 +102,8 @@ Status DeviceRecorder::Finish() {
   }
   STAC_RETURN_IF_ERROR(write_status_);
   for (std::ofstream* out : {&stream_, &plan_, &log_}) {
-    if (out->is_open() && !out->flush()) return Fail("a result file could not be written: disk full?");
+    if (out->is_open() && !out->flush())
+      return Fail("a result file could not be written: disk full?");
   }
   return OkStatus();
 }
@@ -135,10 +135,9 @@ void DeviceRecorder::ShowStatus(const FrameRecord& record) {
   if (since_status_.Milliseconds() < 500) return;
   since_status_.Lap();
   const double now = static_cast<double>(record.pts) / 1e6;
-  const double kbps =
-      now > last_status_pts_
-          ? static_cast<double>(status_video_bytes_) * 8e-3 / (now - last_status_pts_)
-          : 0;
+  const double kbps = now > last_status_pts_ ? static_cast<double>(status_video_bytes_) * 8e-3 /
+                                                   (now - last_status_pts_)
+                                             : 0;
   status_video_bytes_ = 0;
   last_status_pts_ = now;
   const bool terminal = isatty(2) == 1;
@@ -170,9 +169,12 @@ void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob&
           << '\n';
   }
   if (log_.is_open()) {
-    log_ << Json{{"keyframe", record.frame},  {"idr", record.idr},
-                 {"bytes", record.bytes},     {"mean_qp", Round(record.mean_qp)},
-                 {"plan_ms", Round(record.plan_ms)}, {"encode_ms", Round(record.encode_ms)},
+    log_ << Json{{"keyframe", record.frame},
+                 {"idr", record.idr},
+                 {"bytes", record.bytes},
+                 {"mean_qp", Round(record.mean_qp)},
+                 {"plan_ms", Round(record.plan_ms)},
+                 {"encode_ms", Round(record.encode_ms)},
                  {"sent", record.sent}}
                 .dump()
          << '\n';
@@ -187,12 +189,9 @@ void DeviceRecorder::OnFeedback(const FeedbackReport& report) {
     gradient_ms_.push_back(report.server.gradient_ms);
   }
   if (log_.is_open()) {
-    log_ << Json{{"feedback", report.frame},
-                 {"latency_ms", Round(report.latency_ms)},
-                 {"bytes", report.bytes},
-                 {"server_ms", Round(report.server.processing_ms)},
-                 {"queue", report.server.queue},
-                 {"error", report.server.error}}
+    log_ << Json{{"feedback", report.frame},     {"latency_ms", Round(report.latency_ms)},
+                 {"bytes", report.bytes},        {"server_ms", Round(report.server.processing_ms)},
+                 {"queue", report.server.queue}, {"error", report.server.error}}
                 .dump()
          << '\n';
   }
@@ -210,8 +209,7 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
       {"video_kbps", kbps(totals.video_bytes)},
       {"label_kbps", kbps(totals.label_bytes)},
       {"feedback_kbps", kbps(totals.feedback_bytes)},
-      {"mean_qp",
-       Round(encode_ms_.empty() ? 0 : qp_sum_ / static_cast<double>(encode_ms_.size()))},
+      {"mean_qp", Round(encode_ms_.empty() ? 0 : qp_sum_ / static_cast<double>(encode_ms_.size()))},
       {"label_latency_ms", Percentiles(label_latency_ms_)},
       {"keyframe_latency_ms", Percentiles(keyframe_latency_ms_)},
       {"stage_ms",

@@ -29,8 +29,7 @@ double Percentile(std::vector<double> values, double p);
 // are lost.
 class DeviceRecorder final : public DeviceSink {
  public:
-  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files,
-                                                        bool show_status);
+  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files, bool show_status);
   ~DeviceRecorder() override;
 
   void OnFrame(const FrameRecord& record, const Frame& frame, const LabelMap& labels) override;

@@ -1,9 +1,8 @@
 #include <charconv>
 #include <fstream>
 #include <memory>
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "command.h"
 #include "stac/base/file.h"
@@ -98,9 +97,10 @@ Status RunInspect(const Options& options) {
   } else {
     fmt::print("{} frames ({} IDR), {} bytes, mean QP {:.1f}\n", access_units.size(), idr_frames,
                stream.size(), qp_sum / static_cast<double>(access_units.size()));
-    fmt::print("{} macroblocks: {} with the planned QP ({} of them carry it themselves), {} without "
-               "coefficients, {} mismatched\n",
-               audit.macroblocks, audit.coded, audit.followed, audit.inherited, audit.mismatched);
+    fmt::print(
+        "{} macroblocks: {} with the planned QP ({} of them carry it themselves), {} without "
+        "coefficients, {} mismatched\n",
+        audit.macroblocks, audit.coded, audit.followed, audit.inherited, audit.mismatched);
   }
   return OkStatus();
 }

@@ -11,9 +11,10 @@
 #include "stac/base/revision.h"
 
 int main(int argc, char** argv) {
-  CLI::App app("Streams video to an edge server for real-time semantic segmentation, spending bits "
-               "only where the network is sensitive.",
-               "stac");
+  CLI::App app(
+      "Streams video to an edge server for real-time semantic segmentation, spending bits "
+      "only where the network is sensitive.",
+      "stac");
   app.set_version_flag("--version", stac::CodeRevision());
   app.require_subcommand(1);
   std::string log_level = "info";

@@ -1,8 +1,8 @@
 #include "network_files.h"
 
 #include <algorithm>
-#include <cmath>
 #include <charconv>
+#include <cmath>
 
 #include "stac/base/log.h"
 
@@ -33,18 +33,20 @@ Result<Profile> LoadProfile(const std::string& named, const fs::path& network_pa
     path = ProfileBeside(network_path);
     std::error_code error;
     if (!fs::exists(path, error)) {
-      spdlog::info("{} was not calibrated: using the standard's matrices (stac calibrate makes a "
-                   "profile)",
-                   network.name);
+      spdlog::info(
+          "{} was not calibrated: using the standard's matrices (stac calibrate makes a "
+          "profile)",
+          network.name);
       return UncalibratedProfile(network.name, network.hash, network.class_count);
     }
   }
   STAC_ASSIGN_OR_RETURN(Profile profile, ReadProfile(path));
   if (profile.network_hash != network.hash || profile.class_count != network.class_count) {
-    return Fail("the profile {} was made for network {} ({}, {} classes), not for {} ({}, {} "
-                "classes); run stac calibrate",
-                path.string(), profile.network, profile.network_hash, profile.class_count,
-                network.name, network.hash, network.class_count);
+    return Fail(
+        "the profile {} was made for network {} ({}, {} classes), not for {} ({}, {} "
+        "classes); run stac calibrate",
+        path.string(), profile.network, profile.network_hash, profile.class_count, network.name,
+        network.hash, network.class_count);
   }
   return profile;
 }

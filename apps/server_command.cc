@@ -1,6 +1,5 @@
 #include <fstream>
 #include <memory>
-
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -125,8 +124,7 @@ void AddServerCommand(CLI::App& app) {
       [options] { return RunServer(*options); });
   command->add_option("--listen", options->listen, "Address and port; port 0 takes a free one")
       ->capture_default_str();
-  command->add_option("--network", options->network,
-                      "TorchScript (.pt) or own weights (.stacnet)")
+  command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
       ->capture_default_str();
   command->add_option("--profile", options->profile,
                       "Made by stac calibrate (default: NETWORK.profile.json if it is there)");
@@ -136,8 +134,9 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--class-weight", options->class_weights,
                       "Protect a class: NAME=WEIGHT, for example person=4; repeatable");
-  command->add_option("--gradient-downscale", options->gradient_downscale,
-                      "Take the gradient at 1/N size: cheaper, a little less exact")
+  command
+      ->add_option("--gradient-downscale", options->gradient_downscale,
+                   "Take the gradient at 1/N size: cheaper, a little less exact")
       ->check(CLI::IsMember({1, 2}))
       ->capture_default_str();
   command->add_option("--max-keyframe-fps", options->max_keyframe_fps,

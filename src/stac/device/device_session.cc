@@ -211,8 +211,9 @@ void DeviceSession::OnKeyframeLost(FrameId frame) {
 }
 
 const DeviceSession::Feedback* DeviceSession::FindKnown(FrameId frame) const {
-  const auto found = std::find_if(known_.begin(), known_.end(),
-                                  [&](const Feedback& feedback) { return feedback.frame == frame; });
+  const auto found = std::find_if(known_.begin(), known_.end(), [&](const Feedback& feedback) {
+    return feedback.frame == frame;
+  });
   return found == known_.end() ? nullptr : &*found;
 }
 

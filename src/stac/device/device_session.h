@@ -43,8 +43,8 @@ struct DeviceOptions {
 // A keyframe on its way to the encoder. Self-contained: encoding may happen on another thread.
 struct KeyframeJob {
   Frame frame;
-  QpMap qp;          // empty when the encoder decides (RateMode other than kQpMap)
-  LevelMap levels;   // as planned, for logs and pictures
+  QpMap qp;         // empty when the encoder decides (RateMode other than kQpMap)
+  LevelMap levels;  // as planned, for logs and pictures
   bool force_idr = false;
   FrameId held = 0;
 };
@@ -52,8 +52,8 @@ struct KeyframeJob {
 // What the session knows about one finished round trip.
 struct FeedbackReport {
   FrameId frame = 0;
-  double latency_ms = 0;     // capture to labels absorbed
-  size_t bytes = 0;          // of levels and labels
+  double latency_ms = 0;  // capture to labels absorbed
+  size_t bytes = 0;       // of levels and labels
   ServerStats server;
 };
 

@@ -10,8 +10,8 @@
 namespace stac {
 
 struct PlannerOptions {
-  int region_size = 16;        // pixels: a multiple of 16
-  double aq_strength = 0.6;    // variance adaptive quantization added to the plan; 0: none
+  int region_size = 16;             // pixels: a multiple of 16
+  double aq_strength = 0.6;         // variance adaptive quantization added to the plan; 0: none
   bool middle_level_first = false;  // first frame at the ladder's middle level (the paper) instead
                                     // of the base QP
 };

@@ -31,7 +31,8 @@ TEST(KeyframePlannerTest, AChangeOfTheBaseQpMovesOldLevels) {
 TEST(KeyframePlannerTest, FirstFrameIsUniform) {
   KeyframePlanner planner({.aq_strength = 0, .middle_level_first = true}, 64, 32);
   planner.SetLadder(LevelLadder(5, 20, 40));
-  for (const uint8_t value : planner.Plan(MakeGreyFrame(64, 32), nullptr, 22, 22)) EXPECT_EQ(value, 30);
+  for (const uint8_t value : planner.Plan(MakeGreyFrame(64, 32), nullptr, 22, 22))
+    EXPECT_EQ(value, 30);
 }
 
 TEST(KeyframePlannerTest, EveryQpHasTheSameParity) {

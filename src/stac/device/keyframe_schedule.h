@@ -9,8 +9,8 @@
 namespace stac {
 
 struct ScheduleOptions {
-  double keyframe_fps = 0;        // 0: as fast as they are processed
-  int max_unanswered = 4;         // upper bound of the adaptive window
+  double keyframe_fps = 0;            // 0: as fast as they are processed
+  int max_unanswered = 4;             // upper bound of the adaptive window
   Micros answer_timeout = 4'000'000;  // an unanswered keyframe counts as lost after this
 };
 

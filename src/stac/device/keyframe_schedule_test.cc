@@ -45,7 +45,8 @@ TEST(KeyframeScheduleTest, NeverFasterThanTheServerProcesses) {
 
 TEST(KeyframeScheduleTest, OpensTheWindowWhenTheNetworkIsTheDelay) {
   KeyframeSchedule schedule({.keyframe_fps = 0, .max_unanswered = 4});
-  const auto sent = Keyframes(schedule, 40, 4, 100);  // 400 ms round trip, 100 ms of them processing
+  const auto sent =
+      Keyframes(schedule, 40, 4, 100);  // 400 ms round trip, 100 ms of them processing
   EXPECT_EQ(schedule.window(), 4);
   EXPECT_GE(sent.size(), 34u);
 }

@@ -84,8 +84,8 @@ void LiveDevice::Impl::EncodeLoop() {
   while (auto planned = to_encode.Pop()) {
     Stopwatch watch;
     auto coded = session->Encode(planned->job);
-    if (!encoded.Push({std::move(planned->job), std::move(coded), planned->plan_ms,
-                       watch.Milliseconds()})) {
+    if (!encoded.Push(
+            {std::move(planned->job), std::move(coded), planned->plan_ms, watch.Milliseconds()})) {
       return;
     }
   }
@@ -138,9 +138,8 @@ void LiveDevice::Impl::ReceiveMessages() {
 void LiveDevice::Impl::SendEncoded() {
   while (auto done = encoded.PopFor(0)) {
     encoding = false;
-    KeyframeRecord record{.frame = done->job.frame.id,
-                          .plan_ms = done->plan_ms,
-                          .encode_ms = done->encode_ms};
+    KeyframeRecord record{
+        .frame = done->job.frame.id, .plan_ms = done->plan_ms, .encode_ms = done->encode_ms};
     if (!done->coded) {
       spdlog::error("keyframe {}: {}", record.frame, done->coded.error().message);
       session->OnKeyframeLost(record.frame);

@@ -16,9 +16,9 @@ namespace stac {
 
 struct LiveDeviceOptions {
   Configuration configuration;
-  double seconds = 0;           // stop after this much video; 0: at the end of the source
-  bool pace = true;             // files are played at their own rate; false: as fast as possible
-  bool keep_trying = false;     // wait for the server at the start instead of failing
+  double seconds = 0;        // stop after this much video; 0: at the end of the source
+  bool pace = true;          // files are played at their own rate; false: as fast as possible
+  bool keep_trying = false;  // wait for the server at the start instead of failing
   Micros keyframe_ttl = 2'000'000;
 };
 
@@ -30,16 +30,16 @@ struct FrameRecord {
   int label_age = -1;           // frames since the keyframe they come from; -1: no labels yet
   double propagate_ms = 0;      // flow and mapping
   bool keyframe = false;
-  int64_t label_bytes = 0;      // sent upstream (server-consumer mode)
+  int64_t label_bytes = 0;  // sent upstream (server-consumer mode)
 };
 
 // What happened to one keyframe that was coded.
 struct KeyframeRecord {
   FrameId frame = 0;
   bool idr = false;
-  size_t bytes = 0;             // of the access unit
+  size_t bytes = 0;  // of the access unit
   double mean_qp = 0;
-  double plan_ms = 0;           // levels and QP map
+  double plan_ms = 0;  // levels and QP map
   double encode_ms = 0;
   bool sent = false;
 };
@@ -58,12 +58,12 @@ class DeviceSink {
 struct DeviceTotals {
   int64_t frames = 0;
   int64_t keyframes = 0;
-  int64_t dropped = 0;      // captured but skipped because the device fell behind
+  int64_t dropped = 0;  // captured but skipped because the device fell behind
   int64_t reconnects = 0;
   int64_t video_bytes = 0;  // whole messages, as on the wire
   int64_t label_bytes = 0;
   int64_t feedback_bytes = 0;
-  double seconds = 0;       // of video
+  double seconds = 0;  // of video
 };
 
 // Runs a device session against a real clock, source and link until the source ends or `stop` is

@@ -231,10 +231,9 @@ TEST(ClosedLoopTest, RefusalsSayWhy) {
   hello = loop.device->MakeHello();
   hello.version = 99;
   EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("protocol"));
-  EXPECT_THAT(loop.device->OnWelcome({.accepted = false, .reason = "too many devices"})
-                  .error()
-                  .message,
-              HasSubstr("too many devices"));
+  EXPECT_THAT(
+      loop.device->OnWelcome({.accepted = false, .reason = "too many devices"}).error().message,
+      HasSubstr("too many devices"));
 }
 
 TEST(ClosedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {

@@ -204,8 +204,8 @@ void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waitin
     Send(peer, ServerStats{.frame = pending.frame.id, .error = answer.error().message});
     return;
   }
-  ServedKeyframe served{.device = peer.name, .stats = answer->stats,
-                        .video_bytes = peer.video_bytes};
+  ServedKeyframe served{
+      .device = peer.name, .stats = answer->stats, .video_bytes = peer.video_bytes};
   for (const Message& message : answer->messages) served.feedback_bytes += Send(peer, message);
   {
     std::lock_guard guard(mutex);
@@ -256,8 +256,7 @@ void LiveServer::Impl::Reap(bool all) {
   }
 }
 
-LiveServer::LiveServer(ServerOptions options, Profile profile,
-                       std::unique_ptr<Segmenter> segmenter,
+LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
                        ServerSession::DecoderFactory decoders, OnServed on_served,
                        OnLabels on_labels)
     : impl_(std::make_unique<Impl>()) {
@@ -276,9 +275,8 @@ void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
   auto peer = std::make_shared<Peer>();
   peer->link = std::move(link);
   peer->name = peer_name;
-  peer->session = std::make_unique<ServerSession>(impl_->options, impl_->profile,
-                                                  impl_->segmenter->info(), impl_->decoders,
-                                                  &impl_->clock);
+  peer->session = std::make_unique<ServerSession>(
+      impl_->options, impl_->profile, impl_->segmenter->info(), impl_->decoders, &impl_->clock);
   std::lock_guard guard(impl_->mutex);
   peer->receiver = std::thread([impl = impl_.get(), raw = peer.get()] { impl->Receive(*raw); });
   impl_->peers.push_back(std::move(peer));

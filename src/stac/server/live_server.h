@@ -30,8 +30,9 @@ struct ServerStatus {
 
 // Serves any number of devices: one thread per device receives and decodes, one runs the network
 // on the keyframes of all devices in turn, and once on a blank frame before a new device is
-// welcomed, so that no keyframe meets a cold network. Each device has at most ServerOptions::max_waiting
-// decoded keyframes waiting; beyond that its oldest is answered without labels.
+// welcomed, so that no keyframe meets a cold network. Each device has at most
+// ServerOptions::max_waiting decoded keyframes waiting; beyond that its oldest is answered without
+// labels.
 class LiveServer {
  public:
   using OnServed = std::function<void(const ServedKeyframe&)>;

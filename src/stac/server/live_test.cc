@@ -106,13 +106,14 @@ TEST(LiveTest, StopsWhenAsked) {
   CountingSink sink;
   std::atomic<bool> stop{false};
   sink.on_frame = [&](const FrameRecord& record) { stop = record.frame >= 10; };
-  LiveDevice device({.pace = false}, session.get(), source.get(),
-                    [&]() -> Result<std::unique_ptr<Link>> {
-                      LinkPair pair = MakeLoopback();
-                      server->Add(std::move(pair.b), "test");
-                      return std::move(pair.a);
-                    },
-                    &sink);
+  LiveDevice device(
+      {.pace = false}, session.get(), source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        LinkPair pair = MakeLoopback();
+        server->Add(std::move(pair.b), "test");
+        return std::move(pair.a);
+      },
+      &sink);
   const auto totals = device.Run(stop);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_LE(totals->frames, 12);
@@ -123,8 +124,9 @@ TEST(LiveTest, AnUnreachableServerIsAnErrorAtTheStart) {
   auto session = MakeSession(&clock);
   auto source = MakeSource(5);
   CountingSink sink;
-  LiveDevice device({}, session.get(), source.get(),
-                    []() -> Result<std::unique_ptr<Link>> { return Fail("nobody there"); }, &sink);
+  LiveDevice device(
+      {}, session.get(), source.get(),
+      []() -> Result<std::unique_ptr<Link>> { return Fail("nobody there"); }, &sink);
   std::atomic<bool> stop{false};
   EXPECT_EQ(device.Run(stop).error().message, "nobody there");
 }

@@ -40,25 +40,27 @@ Welcome ServerSession::OnHello(const Hello& hello) {
                               hello.version, kProtocolVersion));
   }
   if (hello.width > options_.max_width || hello.height > options_.max_height) {
-    return refuse(fmt::format("frames of {}x{} are larger than the {}x{} accepted here; capture at "
-                              "a smaller size",
-                              hello.width, hello.height, options_.max_width, options_.max_height));
+    return refuse(
+        fmt::format("frames of {}x{} are larger than the {}x{} accepted here; capture at "
+                    "a smaller size",
+                    hello.width, hello.height, options_.max_width, options_.max_height));
   }
   if (hello.region_size <= 0 || hello.region_size % kMacroblock != 0) {
     return refuse(fmt::format("region size {} is not a multiple of 16", hello.region_size));
   }
   if (!hello.profile_hash.empty() && hello.profile_hash != ProfileHash(profile_)) {
-    return refuse(fmt::format("its profile {} is not the one of network {} here ({}); start the "
-                              "device without a profile or calibrate again",
-                              hello.profile_hash, network_.name, ProfileHash(profile_)));
+    return refuse(
+        fmt::format("its profile {} is not the one of network {} here ({}); start the "
+                    "device without a profile or calibrate again",
+                    hello.profile_hash, network_.name, ProfileHash(profile_)));
   }
-  auto decoder = decoders_(
-      DecoderOptions{.max_width = options_.max_width, .max_height = options_.max_height});
+  auto decoder =
+      decoders_(DecoderOptions{.max_width = options_.max_width, .max_height = options_.max_height});
   if (!decoder) return refuse(decoder.error().message);
   decoder_ = std::move(*decoder);
   hello_ = hello;
-  regions_ = {.frame_width = hello.width, .frame_height = hello.height,
-              .region_size = hello.region_size};
+  regions_ = {
+      .frame_width = hello.width, .frame_height = hello.height, .region_size = hello.region_size};
   accepted_ = true;
   welcome.accepted = true;
   welcome.profile_json = ToJson(profile_);
@@ -96,8 +98,7 @@ Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded
     return Fail("frame {} is {}x{}, but {}x{} was announced", coded.frame, decoded->frame.width(),
                 decoded->frame.height(), hello_.width, hello_.height);
   }
-  if (coded.reconstruction_hash != 0 &&
-      coded.reconstruction_hash != HashPixels(decoded->frame)) {
+  if (coded.reconstruction_hash != 0 && coded.reconstruction_hash != HashPixels(decoded->frame)) {
     return reject("the decoded picture differs from the encoder's reconstruction");
   }
   need_idr_ = false;
@@ -140,14 +141,13 @@ void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
   answer.sensitivity = RegionSensitivity(gradients, regions_, options_.sensitivity);
   const LevelLadder ladder = profile_.ladder();
   if (options_.rule == AllocationRule::kPower) {
-    answer.levels = PowerLevels(answer.sensitivity, configuration.base_qp,
-                                options_.power, ladder);
+    answer.levels = PowerLevels(answer.sensitivity, configuration.base_qp, options_.power, ladder);
     return;
   }
   const int pixels = hello_.width * hello_.height;
   answer.levels = AlgorithmOne(TableWeights(gradients.front(), profile_.gradients, regions_),
-                               BudgetOfBaseQp(profile_, configuration.base_qp, regions_),
-                               pixels, LevelBudgets(profile_, pixels));
+                               BudgetOfBaseQp(profile_, configuration.base_qp, regions_), pixels,
+                               LevelBudgets(profile_, pixels));
 }
 
 Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segmenter& segmenter,
@@ -169,9 +169,8 @@ Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segment
              .previous = previous,
              .base_qp = pending.configuration.base_qp,
              .coded = EncodeLevels(answer.levels, predict ? &held->second.levels : nullptr)});
-  STAC_ASSIGN_OR_RETURN(
-      Bytes coded_labels,
-      EncodeLabels(answer.labels, predict ? &held->second.labels : nullptr));
+  STAC_ASSIGN_OR_RETURN(Bytes coded_labels,
+                        EncodeLabels(answer.labels, predict ? &held->second.labels : nullptr));
   answer.messages.emplace_back(
       Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels)});
   answer.stats = {.frame = id,

@@ -25,20 +25,20 @@ enum class AllocationRule {
 
 struct ServerOptions {
   AllocationRule rule = AllocationRule::kPower;
-  Objective objective;             // kPaper uses the fake-label loss whatever stands here
+  Objective objective;  // kPaper uses the fake-label loss whatever stands here
   PowerRule power;
   SensitivityOptions sensitivity;
-  double max_keyframe_fps = 0;     // told to devices; 0: no limit
+  double max_keyframe_fps = 0;  // told to devices; 0: no limit
   int max_width = 4096;
   int max_height = 4096;
-  int max_waiting = 2;             // decoded keyframes per device; the oldest is dropped beyond
+  int max_waiting = 2;  // decoded keyframes per device; the oldest is dropped beyond
 };
 
 // A decoded keyframe that waits for the network.
 struct PendingFrame {
   Frame frame;
-  FrameId held = 0;              // newest answer that the device holds; its own id: none
-  Configuration configuration;   // in force when it arrived
+  FrameId held = 0;             // newest answer that the device holds; its own id: none
+  Configuration configuration;  // in force when it arrived
   Micros arrived = 0;
   double decode_ms = 0;
 };
@@ -57,7 +57,8 @@ struct ServerAnswer {
 // thread than OnMessage (one call of each at a time).
 class ServerSession {
  public:
-  using DecoderFactory = std::function<Result<std::unique_ptr<VideoDecoder>>(const DecoderOptions&)>;
+  using DecoderFactory =
+      std::function<Result<std::unique_ptr<VideoDecoder>>(const DecoderOptions&)>;
 
   ServerSession(ServerOptions options, Profile profile, NetworkInfo network,
                 DecoderFactory decoders, const Clock* clock);
@@ -90,8 +91,8 @@ class ServerSession {
   };
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
-  void ChooseLevels(const std::vector<InputGradient>& gradients,
-                    const Configuration& configuration, ServerAnswer& answer) const;
+  void ChooseLevels(const std::vector<InputGradient>& gradients, const Configuration& configuration,
+                    ServerAnswer& answer) const;
 
   ServerOptions options_;
   Profile profile_;

@@ -25,7 +25,7 @@ class TestLoop {
   Status Connect();
 
   struct Step {
-    LabelMap labels;               // after the feedback of this frame, if it was a keyframe
+    LabelMap labels;  // after the feedback of this frame, if it was a keyframe
     std::optional<KeyframeJob> job;
     Bytes access_unit;
     std::optional<FeedbackReport> report;
@@ -40,8 +40,8 @@ class TestLoop {
   Profile profile;
   std::unique_ptr<DeviceSession> device;
   std::unique_ptr<ServerSession> server;
-  std::vector<Message> replies;    // of the last keyframe
-  SensitivityMap sensitivity;      // of the last keyframe
+  std::vector<Message> replies;  // of the last keyframe
+  SensitivityMap sensitivity;    // of the last keyframe
   LevelMap levels;
 
  private:
