@@ -7,6 +7,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "stac/base/check.h"
 #include "stac/codec/nal_units.h"
@@ -72,28 +73,46 @@ class H264Decoder final : public VideoDecoder {
     av_opt_set_int(context_.get(), "enable_er", 1, AV_OPT_SEARCH_CHILDREN);
     const int opened = avcodec_open2(context_.get(), codec, nullptr);
     if (opened < 0) return Fail("FFmpeg cannot open its H.264 decoder: {}", ErrorText(opened));
+    frame_number_bits_.reset();
     return OkStatus();
   }
 
   Result<DecodedFrame> Decode(ByteSpan access_unit) override {
-    bool idr = false;
-    for (const NalUnit& unit : SplitNalUnits(access_unit)) {
-      idr = idr || unit.type() == kNalIdrSlice;
-    }
-    if (waiting_for_idr_ && !idr) {
-      return Fail("the picture cannot be decoded without those before it: ask for an IDR");
-    }
-    auto decoded = DecodeOne(access_unit);
-    waiting_for_idr_ = !decoded.has_value();
+    const std::vector<NalUnit> units = SplitNalUnits(access_unit);
+    const bool idr = std::any_of(units.begin(), units.end(),
+                                 [](const NalUnit& unit) { return unit.type() == kNalIdrSlice; });
     if (waiting_for_idr_) {
-      avcodec_flush_buffers(context_.get());
-    } else {
-      decoded->idr = idr;
+      if (!idr)
+        return Fail("the picture cannot be decoded without those before it: ask for an IDR");
+      // What broke it may have left anything behind, parameter sets too.
+      if (dirty_) STAC_RETURN_IF_ERROR(Open());
+      dirty_ = false;
     }
+    const Status sequel = CheckSequel(units);
+    Result<DecodedFrame> decoded = sequel ? DecodeOne(access_unit) : tl::unexpected(sequel.error());
+    waiting_for_idr_ = dirty_ = !decoded.has_value();
+    if (decoded) decoded->idr = idr;
     return decoded;
   }
 
  private:
+  // FFmpeg papers over missing pictures without a word: their numbers tell.
+  Status CheckSequel(const std::vector<NalUnit>& units) {
+    for (const NalUnit& unit : units) {
+      if (unit.type() == kNalSps) frame_number_bits_ = FrameNumberBits(unit);
+      if (!unit.IsSlice()) continue;
+      if (!frame_number_bits_) return Fail("the stream's parameters are missing or damaged");
+      const auto number = FrameNumber(unit, *frame_number_bits_);
+      const uint32_t expected = (last_reference_ + 1) & ((uint32_t{1} << *frame_number_bits_) - 1);
+      if (!number || (unit.type() != kNalIdrSlice && *number != expected)) {
+        return Fail("pictures are missing before this one: ask for an IDR");
+      }
+      if (unit.IsReference()) last_reference_ = *number;
+      return OkStatus();  // all slices of a picture have the same number
+    }
+    return OkStatus();
+  }
+
   Result<DecodedFrame> DecodeOne(ByteSpan access_unit) {
     refusal_.clear();
     STAC_RETURN_IF_ERROR(FillPacket(access_unit));
@@ -217,6 +236,9 @@ class H264Decoder final : public VideoDecoder {
   std::unique_ptr<AVCodecContext, FreeContext> context_;
   std::unique_ptr<AVPacket, FreePacket> packet_;
   bool waiting_for_idr_ = true;
+  bool dirty_ = false;  // something failed since it was opened
+  std::optional<int> frame_number_bits_;
+  uint32_t last_reference_ = 0;  // frame_num of the last reference picture
   std::string refusal_;
 };
 

@@ -93,7 +93,7 @@ TEST(LabelCoderTest, HostileInputGivesErrors) {
     for (size_t size = 0; size < coded.size(); ++size) {
       EXPECT_FALSE(DecodeLabels({coded.data(), size}, 64, 48, prediction)) << size;
     }
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < 100; ++i) {
       Bytes broken = coded;
       broken[random() % broken.size()] ^= static_cast<uint8_t>(1u << random() % 8);
       // The last byte has spare bits.
@@ -154,12 +154,12 @@ TEST(LevelCoderTest, HostileInputGivesErrors) {
   // The checksum has 16 bits: about one damaged map in 65536 passes.
   std::mt19937 random(6);
   int passed = 0;
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 400; ++i) {
     Bytes broken(random() % 60);
     for (uint8_t& byte : broken) byte = static_cast<uint8_t>(random());
     passed += DecodeLevels(broken, 30, 22, 32, &before).has_value();
   }
-  EXPECT_LE(passed, 2);
+  EXPECT_LE(passed, 1);
 }
 
 }  // namespace

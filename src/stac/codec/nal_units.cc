@@ -17,6 +17,25 @@ size_t FindStartCode(ByteSpan stream, size_t from) {
   return stream.size();
 }
 
+// Sequence parameter sets of these profiles carry the chroma format (H.264 7.3.2.1.1).
+bool HasChromaFormat(uint32_t profile) {
+  for (const uint32_t known : {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}) {
+    if (profile == known) return true;
+  }
+  return false;
+}
+
+bool SkipScalingList(BitReader& bits, int size) {
+  int last = 8;
+  for (int i = 0; i < size; ++i) {
+    const auto delta = bits.Se();
+    if (!delta) return false;
+    last = (last + *delta) & 255;
+    if (last == 0) break;  // the rest repeats the entry before
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<NalUnit> SplitNalUnits(ByteSpan stream) {
@@ -51,6 +70,79 @@ std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream) {
   }
   if (has_picture) access_units.push_back(stream.subspan(begin));
   return access_units;
+}
+
+std::optional<uint32_t> BitReader::Bit() {
+  if (bits_left_ == 8 && zeros_ >= 2 && at_ < bytes_.size() && bytes_[at_] == 3) {
+    ++at_;
+    zeros_ = 0;
+  }
+  if (at_ >= bytes_.size()) return std::nullopt;
+  const uint32_t bit = bytes_[at_] >> --bits_left_ & 1;
+  if (bits_left_ == 0) {
+    zeros_ = bytes_[at_] == 0 ? zeros_ + 1 : 0;
+    bits_left_ = 8;
+    ++at_;
+  }
+  return bit;
+}
+
+std::optional<uint32_t> BitReader::Bits(int count) {
+  uint32_t value = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto bit = Bit();
+    if (!bit) return std::nullopt;
+    value = value << 1 | *bit;
+  }
+  return value;
+}
+
+std::optional<uint32_t> BitReader::Ue() {
+  int zeros = 0;
+  for (auto bit = Bit(); bit != 1u; bit = Bit()) {
+    if (!bit || ++zeros > 31) return std::nullopt;
+  }
+  const auto rest = Bits(zeros);
+  if (!rest) return std::nullopt;
+  return (uint32_t{1} << zeros) - 1 + *rest;
+}
+
+std::optional<int32_t> BitReader::Se() {
+  const auto code = Ue();
+  if (!code) return std::nullopt;
+  const auto half = static_cast<int32_t>(*code / 2);
+  return *code % 2 != 0 ? half + 1 : -half;
+}
+
+std::optional<int> FrameNumberBits(const NalUnit& sps) {
+  BitReader bits(sps);
+  const auto profile = bits.Bits(8);
+  bits.Bits(16);  // constraints, level
+  bits.Ue();      // identifier
+  if (profile && HasChromaFormat(*profile)) {
+    const auto chroma_format = bits.Ue();
+    if (chroma_format == 3u) bits.Bits(1);
+    bits.Ue();  // bit depths
+    bits.Ue();
+    bits.Bits(1);
+    if (bits.Bits(1) == 1u) {
+      const int lists = chroma_format == 3u ? 12 : 8;
+      for (int i = 0; i < lists; ++i) {
+        if (bits.Bits(1) == 1u && !SkipScalingList(bits, i < 6 ? 16 : 64)) return std::nullopt;
+      }
+    }
+  }
+  const auto log2_minus4 = bits.Ue();
+  if (!log2_minus4 || *log2_minus4 > 12) return std::nullopt;
+  return static_cast<int>(*log2_minus4) + 4;
+}
+
+std::optional<uint32_t> FrameNumber(const NalUnit& slice, int bits) {
+  BitReader reader(slice);
+  reader.Ue();  // first macroblock
+  reader.Ue();  // slice type
+  reader.Ue();  // picture parameter set
+  return reader.Bits(bits);
 }
 
 }  // namespace stac

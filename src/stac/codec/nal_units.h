@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "stac/base/bytes.h"
@@ -11,6 +13,7 @@ namespace stac {
 struct NalUnit {
   ByteSpan bytes;
   int type() const { return bytes[0] & 31; }
+  bool IsReference() const { return (bytes[0] & 0x60) != 0; }
   bool IsSlice() const { return type() == 1 || type() == 5; }
   // True for the slice that starts a picture: first_mb_in_slice is 0.
   bool StartsPicture() const { return IsSlice() && bytes.size() > 1 && (bytes[1] & 0x80) != 0; }
@@ -26,5 +29,31 @@ std::vector<NalUnit> SplitNalUnits(ByteSpan stream);
 
 // The access units (one picture each, with its parameter sets) of a whole byte stream, in order.
 std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream);
+
+// Bits of an RBSP, first the highest of each byte, without the emulation prevention bytes of a NAL
+// unit. Past the end every read returns nullopt.
+class BitReader {
+ public:
+  explicit BitReader(const NalUnit& unit) : bytes_(unit.bytes) {}
+
+  std::optional<uint32_t> Bits(int count);  // 0..32
+  std::optional<uint32_t> Ue();             // Exp-Golomb code, ue(v)
+  std::optional<int32_t> Se();              // se(v)
+
+ private:
+  std::optional<uint32_t> Bit();
+
+  ByteSpan bytes_;
+  size_t at_ = 1;  // after the header byte
+  int bits_left_ = 8;
+  int zeros_ = 0;
+};
+
+// How many bits frame_num has in a sequence parameter set's slices (4..16); nullopt if malformed.
+std::optional<int> FrameNumberBits(const NalUnit& sps);
+
+// A slice's frame_num: grows by one (modulo 2^bits) after each reference picture, 0 at an IDR. A
+// jump means that pictures are missing.
+std::optional<uint32_t> FrameNumber(const NalUnit& slice, int bits);
 
 }  // namespace stac

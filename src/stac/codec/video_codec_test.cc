@@ -85,15 +85,15 @@ Outcome RunLoop(const std::vector<Frame>& frames, const EncoderOptions& options,
   return outcome;
 }
 
-void Print(const char* name, const Outcome& outcome) {
+void Print(const std::string& name, const Outcome& outcome) {
   for (const auto& [kind, audit] :
        {std::pair("intra", outcome.intra), std::pair("inter", outcome.inter)}) {
     std::printf(
         "  %-28s %s: %lld macroblocks, %lld as planned (%lld proven), %lld inherited, %lld "
         "mismatched\n",
-        name, kind, static_cast<long long>(audit.macroblocks), static_cast<long long>(audit.coded),
-        static_cast<long long>(audit.followed), static_cast<long long>(audit.inherited),
-        static_cast<long long>(audit.mismatched));
+        name.c_str(), kind, static_cast<long long>(audit.macroblocks),
+        static_cast<long long>(audit.coded), static_cast<long long>(audit.followed),
+        static_cast<long long>(audit.inherited), static_cast<long long>(audit.mismatched));
   }
 }
 
@@ -107,11 +107,137 @@ TEST(QpPlanInStreamTest, EveryMacroblockOfNoiseCarriesItsPlannedQp) {
     const Outcome outcome = RunLoop(frames, options, 3, [&](int t) {
       return RandomPlan(frames[0], 14 + t % 2, 34 + t % 2, random);
     });
-    Print(preset, outcome);
     EXPECT_EQ(outcome.intra.mismatched + outcome.inter.mismatched, 0) << preset;
     EXPECT_EQ(outcome.intra.inherited + outcome.inter.inherited, 0) << preset;
     EXPECT_GT(outcome.intra.followed, outcome.intra.macroblocks / 2);
+    EXPECT_GT(outcome.inter.followed, outcome.inter.macroblocks / 2);
   }
+}
+
+TEST(QpPlanInStreamTest, RealClipHasNoMismatch) {
+  auto frames = CamVidFrames(12);
+  if (frames.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  for (const char* extra : {"", "trellis=1:ref=3:subme=6"}) {
+    for (const bool with_matrices : {false, true}) {
+      for (const bool smooth : {false, true}) {
+        EncoderOptions options = OptionsFor(frames[0]);
+        options.preset = *extra == 0 ? "medium" : "veryfast";
+        options.extra = extra;
+        if (with_matrices) options.matrices = JvtMatrices();
+        std::mt19937 random(5);
+        const Outcome outcome = RunLoop(frames, options, 6, [&](int t) {
+          return smooth ? SmoothPlan(frames[0], t) : RandomPlan(frames[0], 22, 44, random);
+        });
+        Print(fmt::format("{} {} {}", options.preset, with_matrices ? "jvt" : "flat",
+                          smooth ? "smooth" : "random"),
+              outcome);
+        EXPECT_EQ(outcome.intra.mismatched + outcome.inter.mismatched, 0);
+        EXPECT_GT(outcome.intra.coded, outcome.intra.macroblocks * 7 / 10);
+        EXPECT_GT(outcome.intra.followed, outcome.intra.macroblocks / 10);
+        EXPECT_GT(outcome.inter.followed, outcome.inter.macroblocks / 20);
+      }
+    }
+  }
+}
+
+TEST(QpPlanInStreamTest, FinePlansLeaveNearlyNothingInherited) {
+  auto frames = CamVidFrames(4);
+  if (frames.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
+  std::mt19937 random(5);
+  const Outcome outcome = RunLoop(frames, OptionsFor(frames[0]), 1,
+                                  [&](int) { return RandomPlan(frames[0], 6, 18, random); });
+  Print("fine plan", outcome);
+  EXPECT_EQ(outcome.intra.mismatched, 0);
+  EXPECT_LT(outcome.intra.inherited, outcome.intra.macroblocks / 100);
+}
+
+TEST(QpPlanInStreamTest, SkipsAreNotMismatches) {
+  // A still scene: nearly every macroblock of the P-frames is skipped.
+  const Frame still = MovingTexture(320, 192, 1, 2)[0];
+  const std::vector<Frame> frames(8, still);
+  std::mt19937 random(3);
+  const Outcome outcome =
+      RunLoop(frames, OptionsFor(still), 8, [&](int) { return RandomPlan(still, 20, 44, random); });
+  EXPECT_EQ(outcome.inter.mismatched, 0);
+  EXPECT_GT(outcome.inter.inherited, outcome.inter.macroblocks / 4);
+}
+
+TEST(QpPlanInStreamTest, AnotherPlanIsSeen) {
+  const auto frames = MovingTexture(320, 192, 1, 25);
+  std::mt19937 random(8);
+  const QpMap coded = RandomPlan(frames[0], 20, 40, random);
+  const QpMap other = RandomPlan(frames[0], 20, 40, random);
+  const QpMap uniform(coded.width(), coded.height(), 30);
+  auto encoder = MakeX264Encoder(OptionsFor(frames[0]));
+  auto decoder = MakeH264Decoder({.want_qp = true});
+  const auto wrong = (*decoder)->Decode((*encoder)->Encode(frames[0], &coded, true)->access_unit);
+  EXPECT_GT(AuditQp(other, *wrong->qp, AnchorQp(other)).mismatched, 100);
+  // A plan that the encoder did not hear of: nothing follows it.
+  const auto deaf = (*decoder)->Decode((*encoder)->Encode(frames[0], &uniform, true)->access_unit);
+  const QpAudit audit = AuditQp(other, *deaf->qp, 30);
+  EXPECT_EQ(audit.followed, 0);
+  EXPECT_GT(audit.inherited, audit.macroblocks / 2);
+}
+
+TEST(QpPlanInStreamTest, OddMacroblockSizesSlicesAndColours) {
+  int t = 0;
+  for (const auto& [width, height] : {std::pair(1242, 374), std::pair(34, 18), std::pair(16, 16)}) {
+    for (const auto matrix : {ColorMatrix::kBt601, ColorMatrix::kBt709}) {
+      const ColorSpec color{matrix, ++t % 2 ? ColorRange::kFull : ColorRange::kLimited};
+      const auto frames = MovingTexture(width, height, 3, 4, color);
+      EncoderOptions options = OptionsFor(frames[0]);
+      options.threads = 1 + t % 2;
+      options.chroma_qp_offset = t % 3 - 1;
+      options.matrices = JvtMatrices();
+      const Outcome outcome = RunLoop(
+          frames, options, 2, [&](int i) { return SmoothPlan(frames[0], i); }, options.threads);
+      EXPECT_EQ(outcome.intra.mismatched + outcome.inter.mismatched, 0);
+      EXPECT_GT(outcome.intra.coded, 0);
+    }
+  }
+}
+
+TEST(QpPlanInStreamTest, LopsidedMatricesAreTheSameOnBothSides) {
+  // Horizontal and vertical frequencies differ, and so do all lists.
+  const auto frames = MovingTexture(160, 96, 4, 12);
+  EncoderOptions options = OptionsFor(frames[0]);
+  options.matrices = JvtMatrices();
+  ScalingMatrices& m = *options.matrices;
+  for (int i = 0; i < 16; ++i) {
+    m.intra_y4[i] = static_cast<uint8_t>(12 + 5 * (i % 4) + i / 4);
+    m.intra_c4[i] = static_cast<uint8_t>(12 + i % 4 + 6 * (i / 4));
+    m.inter_y4[i] = static_cast<uint8_t>(14 + 3 * (i % 4));
+    m.inter_c4[i] = static_cast<uint8_t>(14 + 4 * (i / 4));
+  }
+  for (int i = 0; i < 64; ++i) {
+    m.intra_y8[i] = static_cast<uint8_t>(12 + 5 * (i % 8) + i / 8);
+    m.inter_y8[i] = static_cast<uint8_t>(12 + i % 8 + 4 * (i / 8));
+  }
+  const Outcome outcome =
+      RunLoop(frames, options, 2, [&](int t) { return SmoothPlan(frames[0], t); });
+  EXPECT_EQ(outcome.intra.mismatched + outcome.inter.mismatched, 0);
+}
+
+TEST(QpPlanInStreamTest, VarianceAqOffsetsAreThoseOfX264) {
+  // x264's own AQ, at full strength, on a uniform plan, against ours. x264 keeps the QP of the
+  // macroblock before when the two differ by one.
+  auto frames = CamVidFrames(1);
+  if (frames.empty()) frames = MovingTexture(480, 360, 1, 8);
+  EncoderOptions options = OptionsFor(frames[0]);
+  options.extra = "aq-strength=1.0";
+  auto encoder = MakeX264Encoder(options);
+  auto decoder = MakeH264Decoder({.want_qp = true});
+  const Grid<float> offsets = VarianceAqOffsets(frames[0], 1.0);
+  const QpMap uniform(offsets.width(), offsets.height(), 26);
+  const auto decoded =
+      (*decoder)->Decode((*encoder)->Encode(frames[0], &uniform, true)->access_unit);
+  ASSERT_TRUE(decoded);
+  int far_off = 0;
+  for (size_t i = 0; i < offsets.size(); ++i) {
+    const float wanted = std::clamp(26 + offsets[i], 0.0f, 51.0f);
+    far_off += std::abs((*decoded->qp)[i] - wanted) > 1.51f;
+  }
+  EXPECT_LT(far_off, static_cast<int>(offsets.size()) / 50);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ struct DecodedFrame {
   Frame frame;  // colour as signalled in the stream; shares the decoder's buffer
   bool idr = false;
   // QP the decoder used for each macroblock; only if asked for. Macroblocks without coded
-  // coefficients inherit the QP of the one before.
+  // coefficients inherit the QP of the one before; those with raw samples (I_PCM) show 0.
   std::optional<QpMap> qp;
 };
 
@@ -30,10 +30,13 @@ struct DecoderOptions {
 class VideoDecoder {
  public:
   virtual ~VideoDecoder() = default;
-  // Fails on bytes that do not decode cleanly; the decoder stays usable from the next IDR on.
+  // Fails on bytes that do not decode cleanly and on a picture whose predecessors are missing; the
+  // decoder stays usable from the next IDR on, and refuses other pictures until then. Untrusted
+  // input. Damage that leaves a valid stream (H.264 has no checksum) is not noticed.
   virtual Result<DecodedFrame> Decode(ByteSpan access_unit) = 0;
 };
 
+// FFmpeg's decoder. A colour matrix that the stream does not name counts as BT.709.
 Result<std::unique_ptr<VideoDecoder>> MakeH264Decoder(const DecoderOptions& options = {});
 
 }  // namespace stac

@@ -46,7 +46,8 @@ struct EncoderOptions {
   std::optional<ScalingMatrices> matrices;  // none: flat
   int chroma_qp_offset = 0;                 // -12..12
   int reference_frames = 0;                 // 0: the preset's
-  // "key=value:key=value" passed to x264_param_parse last, for experiments.
+  // "key=value:key=value" passed to x264_param_parse last, for experiments. What would hold frames
+  // back or override the QP map is refused.
   std::string extra;
   bool want_reconstruction = false;  // fill EncodedFrame::reconstruction
 };
@@ -63,9 +64,11 @@ struct EncodedFrame {
 class VideoEncoder {
  public:
   virtual ~VideoEncoder() = default;
-  // `qp`: one entry per macroblock (kQpMap only, required there). QPs of one frame must all have
-  // the same parity, because x264 reuses the QP of the macroblock before when the two differ by
-  // one; use SnapToParity (qp_plan.h).
+  // `qp`: one entry per macroblock (kQpMap only, required there; null otherwise). QPs of one frame
+  // must all have the same parity, because x264 reuses the QP of the macroblock before when the two
+  // differ by one; use SnapToParity (qp_plan.h). The slices start at AnchorQp(*qp). Fails on a
+  // frame of another size or colour, and on a QP below what the scaling matrices allow (entries of
+  // 7 and more allow every QP, JvtMatrices 1 and up).
   virtual Result<EncodedFrame> Encode(const Frame& frame, const QpMap* qp, bool force_idr) = 0;
   // kAbr: changes the target while running.
   virtual Status SetBitrate(double kbps) = 0;
@@ -73,6 +76,7 @@ class VideoEncoder {
   virtual std::string Describe() const = 0;
 };
 
+// H.264 High profile, 4:2:0, progressive. kQpMap needs a preset slower than ultrafast.
 Result<std::unique_ptr<VideoEncoder>> MakeX264Encoder(const EncoderOptions& options);
 
 }  // namespace stac

@@ -20,24 +20,22 @@ constexpr std::string_view kMatricesOverflow = "Quantization overflow";
 // No picture uses a finer QP when its matrices force the floor up this far.
 constexpr int kHighestQpFloor = 24;
 
-// x264 stores coefficients, and so its matrices, with columns for rows.
 template <size_t count>
-void CopyTransposed(const std::array<uint8_t, count>& matrix, uint8_t* out) {
-  constexpr size_t kSize = count == 16 ? 4 : 8;
-  for (size_t i = 0; i < count; ++i) out[i % kSize * kSize + i / kSize] = matrix[i];
+void CopyList(const std::array<uint8_t, count>& matrix, uint8_t (&list)[count]) {
+  std::copy(matrix.begin(), matrix.end(), list);
 }
 
 void SetMatrices(const ScalingMatrices& matrices, x264_param_t& param) {
   param.i_cqm_preset = X264_CQM_CUSTOM;
-  CopyTransposed(matrices.intra_y4, param.cqm_4iy);
-  CopyTransposed(matrices.intra_c4, param.cqm_4ic);
-  CopyTransposed(matrices.inter_y4, param.cqm_4py);
-  CopyTransposed(matrices.inter_c4, param.cqm_4pc);
-  CopyTransposed(matrices.intra_y8, param.cqm_8iy);
-  CopyTransposed(matrices.inter_y8, param.cqm_8py);
+  CopyList(matrices.intra_y4, param.cqm_4iy);
+  CopyList(matrices.intra_c4, param.cqm_4ic);
+  CopyList(matrices.inter_y4, param.cqm_4py);
+  CopyList(matrices.inter_c4, param.cqm_4pc);
+  CopyList(matrices.intra_y8, param.cqm_8iy);
+  CopyList(matrices.inter_y8, param.cqm_8py);
   // Not in a 4:2:0 stream, but x264 prepares them.
-  CopyTransposed(matrices.intra_y8, param.cqm_8ic);
-  CopyTransposed(matrices.inter_y8, param.cqm_8pc);
+  CopyList(matrices.intra_y8, param.cqm_8ic);
+  CopyList(matrices.inter_y8, param.cqm_8pc);
 }
 
 void SetColor(const ColorSpec& color, x264_param_t& param) {
@@ -89,6 +87,21 @@ Status ParseExtra(std::string_view extra, x264_param_t& param) {
   return OkStatus();
 }
 
+// x264 prints what it thinks of unknown names, so they are sorted out before.
+bool IsPreset(const std::string& name) {
+  const char* const* end = std::end(x264_preset_names) - 1;
+  return std::find(x264_preset_names, end, name) != end;
+}
+bool IsTune(std::string_view names) {
+  const char* const* end = std::end(x264_tune_names) - 1;
+  while (!names.empty()) {
+    const size_t length = std::min(names.find_first_of(",./-+"), names.size());
+    if (std::find(x264_tune_names, end, names.substr(0, length)) == end) return false;
+    names.remove_prefix(std::min(length + 1, names.size()));
+  }
+  return true;
+}
+
 Status CheckOptions(const EncoderOptions& options) {
   const auto bad_size = [](int size) { return size < 16 || size > 16384 || size % 2 != 0; };
   if (bad_size(options.width) || bad_size(options.height)) {
@@ -97,6 +110,10 @@ Status CheckOptions(const EncoderOptions& options) {
   }
   if (!(options.fps >= 0.01 && options.fps <= 1000)) {
     return Fail("cannot encode at {} frames per second: use 0.01..1000", options.fps);
+  }
+  if (!IsPreset(options.preset) || !IsTune(options.tune)) {
+    return Fail("x264 has no preset '{}' or no tune '{}'; see x264 --help", options.preset,
+                options.tune);
   }
   if (options.mode == RateMode::kQpMap && options.preset == "ultrafast") {
     return Fail("x264's preset ultrafast ignores QP maps: use superfast or slower");
@@ -152,6 +169,13 @@ class X264Encoder final : public VideoEncoder {
           "these x264 options hold frames back: leave out B-frames, lookahead and frame threads");
     }
     x264_encoder_parameters(encoder_, &in_force_);
+    if (options_.mode == RateMode::kQpMap &&
+        (in_force_.rc.i_aq_mode == X264_AQ_NONE || in_force_.rc.f_aq_strength == 0 ||
+         in_force_.rc.i_rc_method == X264_RC_CQP || in_force_.rc.b_mb_tree ||
+         in_force_.analyse.i_subpel_refine > 9)) {
+      return Fail(
+          "these x264 options override QP maps: leave out aq-mode, mbtree, qp and subme > 9");
+    }
     return OkStatus();
   }
 
