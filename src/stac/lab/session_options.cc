@@ -22,6 +22,7 @@ EncoderOptions EncoderOptionsOf(const SystemSpec& spec) {
   options.preset = spec.Text("preset");
   options.chroma_qp_offset = spec.Integer("chroma_qp_offset");
   if (spec.Flag("intra")) options.keyint_max = 1;
+  options.extra = fmt::format("psy={}", spec.Integer("psy"));
   if (PlansQp(spec)) return options;
   options.mode = spec.kind() == SystemKind::kH264Abr ? RateMode::kAbr : RateMode::kCrf;
   if (spec.kind() == SystemKind::kH264Abr) options.kbps = spec.Number("kbps");

@@ -34,11 +34,11 @@ Rules Common(const std::string& propagate) {
   return {Real("fps", "0", 0, 240), Real("scale", "1", 0.25, 1),
           Choice("consumer", {"device", "server"}), Switch("propagate", propagate)};
 }
-// x264 as its users set it.
-Rules X264() {
+// x264 as its users set it. psy: its psychovisual mode decision, which keeps texture.
+Rules X264(const std::string& psy) {
   return {Choice("preset", {"medium", "ultrafast", "superfast", "veryfast", "faster", "fast",
                             "slow", "slower", "veryslow"}),
-          Whole("chroma_qp_offset", "0", -12, 12), Switch("intra", "0")};
+          Whole("chroma_qp_offset", "0", -12, 12), Switch("intra", "0"), Switch("psy", psy)};
 }
 // A quantization parameter for every macroblock, planned by the device. first_offset: of the first
 // frame's QP, which all others are predicted from; x264's own rate control takes -3.
@@ -55,12 +55,13 @@ std::vector<KindRules> MakeKinds() {
       {SystemKind::kJpeg, "jpeg", Common("0") + Rules{Whole("quality", "50", 1, 100)}, {}});
   kinds.push_back({SystemKind::kH264,
                    "h264",
-                   Common("0") + X264() + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
+                   Common("0") + X264("1") + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
                    {}});
-  kinds.push_back({SystemKind::kH264Abr,
-                   "h264-abr",
-                   Common("0") + X264() + Rules{Real("kbps", "500", 1, 1e6), Real("aq", "1", 0, 3)},
-                   {}});
+  kinds.push_back(
+      {SystemKind::kH264Abr,
+       "h264-abr",
+       Common("0") + X264("1") + Rules{Real("kbps", "500", 1, 1e6), Real("aq", "1", 0, 3)},
+       {}});
   // `step`: geometric mean of the luma table, which stands for B (docs/lab.md).
   kinds.push_back(
       {SystemKind::kGrace, "grace", Common("0") + Rules{Real("step", "16", 1, 255)}, {}});
@@ -69,23 +70,23 @@ std::vector<KindRules> MakeKinds() {
   // From the true accuracy gradients of the raw frame, every `every`-th frame: an oracle.
   kinds.push_back({SystemKind::kAccMpeg,
                    "accmpeg",
-                   Common("0") + X264() + Planned("0.6", {"jvt", "flat"}, "-3") + TwoLevel() +
+                   Common("0") + X264("0") + Planned("0.6", {"jvt", "flat"}, "-3") + TwoLevel() +
                        Rules{Real("fraction", "0.3", 0, 1), Whole("dilate", "1", 0, 16),
                              Whole("every", "1", 1, 1000)},
                    {}});
   kinds.push_back({SystemKind::kCasva,
                    "casva",
-                   Common("0") + X264() + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
+                   Common("0") + X264("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
                    {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",
-                   Common("0") + X264() + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
+                   Common("0") + X264("0") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
                        Rules{Whole("distance", "8", 0, 256)},
                    {}});
   kinds.push_back(
       {SystemKind::kStac,
        "stac",
-       Common("1") + X264() + Planned("0.6", {"jvt", "profile", "flat"}, "0") +
+       Common("1") + X264("0") + Planned("0.6", {"jvt", "profile", "flat"}, "0") +
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
                  Real("clip", "10", 0, 51), Choice("objective", {"projection", "loss", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
