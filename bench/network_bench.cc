@@ -29,8 +29,7 @@ void ForwardAndGradient(benchmark::State& state, const std::string& path) {
   if (!network) return state.SkipWithError(network.error().message.c_str());
   const Frame frame = Street();
   const Objective objective{.projections = 1};
-  for (auto _ : state)
-    benchmark::DoNotOptimize((*network)->RunWithGradient(frame, objective));
+  for (auto _ : state) benchmark::DoNotOptimize((*network)->RunWithGradient(frame, objective));
   state.counters["fps"] = benchmark::Counter(state.iterations(), benchmark::Counter::kIsRate);
 }
 
@@ -38,8 +37,8 @@ void Register(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return;
   const std::string name = path.stem().string(), file = path.string();
-  for (const auto& [kind, run] : {std::pair("Forward/", Forward),
-                                  std::pair("ForwardAndGradient/", ForwardAndGradient)})
+  for (const auto& [kind, run] :
+       {std::pair("Forward/", Forward), std::pair("ForwardAndGradient/", ForwardAndGradient)})
     benchmark::RegisterBenchmark((kind + name).c_str(), run, file)
         ->Unit(benchmark::kMillisecond)
         ->UseRealTime();

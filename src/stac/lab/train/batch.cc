@@ -131,8 +131,8 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
   }
 
   Picture out;
-  out.rgb = torch::from_blob(const_cast<uint8_t*>(pixels->data()),
-                             {sample.height, sample.width, 3}, torch::kUInt8)
+  out.rgb = torch::from_blob(const_cast<uint8_t*>(pixels->data()), {sample.height, sample.width, 3},
+                             torch::kUInt8)
                 .narrow(0, y0, height)
                 .narrow(1, x0, width)
                 .permute({2, 0, 1})

@@ -19,8 +19,7 @@ std::unique_ptr<torch::optim::AdamW> MakeOptimizer(const TrainRecipe& recipe,
     (parameter.dim() > 1 ? kernels : others).push_back(parameter);
   using torch::optim::AdamWOptions;
   const auto options = [&](double decay) {
-    return std::make_unique<AdamWOptions>(
-        AdamWOptions(recipe.learning_rate).weight_decay(decay));
+    return std::make_unique<AdamWOptions>(AdamWOptions(recipe.learning_rate).weight_decay(decay));
   };
   std::vector<torch::optim::OptimizerParamGroup> groups;
   groups.emplace_back(kernels, options(recipe.weight_decay));
@@ -83,7 +82,8 @@ Status LoadCheckpoint(const std::filesystem::path& file, const TrainRecipe& reci
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(file));
   try {
     torch::serialize::InputArchive archive, network, average, optimizer;
-    archive.load_from(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    archive.load_from(reinterpret_cast<const char*>(bytes.data()), bytes.size(),
+                      state.network->parameters().front().device());
     c10::IValue step, definition, classes, averaged, text;
     archive.read("step", step);
     archive.read("definition", definition);
@@ -91,10 +91,10 @@ Status LoadCheckpoint(const std::filesystem::path& file, const TrainRecipe& reci
     archive.read("averaged", averaged);
     archive.read("recipe", text);
     if (definition.toStringRef() != recipe.network || classes.toInt() != recipe.classes)
-      return Fail("the checkpoint {} is of {} with {} classes, the recipe trains {} with {}: use "
-                  "another output folder",
-                  file.string(), definition.toStringRef(), classes.toInt(), recipe.network,
-                  recipe.classes);
+      return Fail(
+          "the checkpoint {} is of {} with {} classes, the recipe trains {} with {}: use "
+          "another output folder",
+          file.string(), definition.toStringRef(), classes.toInt(), recipe.network, recipe.classes);
     if (averaged.toBool() != (state.average != nullptr))
       return Fail("the checkpoint {} was made {} averaged weights: set train.ema_decay as it was",
                   file.string(), averaged.toBool() ? "with" : "without");

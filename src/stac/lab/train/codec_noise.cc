@@ -14,10 +14,10 @@ CodecNoise MakeCodecNoise(EncoderFactory make_encoder) {
     std::memcpy(image.data(), rgb.data(), rgb.size());
     const Frame frame = FrameFromRgb(image, {});
     // A new encoder for each picture: what comes out depends on nothing but the picture and the QP.
-    STAC_ASSIGN_OR_RETURN(const auto encoder, make_encoder({.width = width,
-                                                            .height = height,
-                                                            .preset = "veryfast",
-                                                            .want_reconstruction = true}));
+    STAC_ASSIGN_OR_RETURN(
+        const auto encoder,
+        make_encoder(
+            {.width = width, .height = height, .preset = "veryfast", .want_reconstruction = true}));
     const QpMap map((width + kMacroblock - 1) / kMacroblock,
                     (height + kMacroblock - 1) / kMacroblock, static_cast<uint8_t>(qp));
     STAC_ASSIGN_OR_RETURN(const EncodedFrame coded, encoder->Encode(frame, &map, true));

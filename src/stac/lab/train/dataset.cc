@@ -24,11 +24,12 @@ Result<LabelTable> TableFor(const TrainDataSpec& source, int classes) {
   table[kCamVidClasses] = kUnlabelled;  // void
   if (classes == kCamVidClasses) return table;
   if (classes != kCityscapesClasses)
-    return Fail("CamVid labels fit networks of 11 or 19 classes, not of {}: change "
-                "network.classes, or set loss.labels to 0",
-                classes);
+    return Fail(
+        "CamVid labels fit networks of 11 or 19 classes, not of {}: change "
+        "network.classes, or set loss.labels to 0",
+        classes);
   // sky, building, pole, road, pavement, tree, sign, fence, car, pedestrian, bicyclist
-  constexpr std::array<uint8_t, kCamVidClasses> kTrainIds = {10, 2, 5, 0,  1,  8,
+  constexpr std::array<uint8_t, kCamVidClasses> kTrainIds = {10, 2, 5,  0,  1,          8,
                                                              7,  4, 13, 11, kUnlabelled};
   std::copy(kTrainIds.begin(), kTrainIds.end(), table.begin());
   return table;
@@ -53,9 +54,10 @@ Result<TrainSample> MakeSample(const Frame& frame, const std::optional<LabelMap>
       const uint8_t given = (*labels)(x, y);
       const uint8_t label = table[given];
       if (label != kUnlabelled && label >= classes)
-        return Fail("a label has the value {}, outside the network's {} classes (255 means "
-                    "unknown): change network.classes or the labels",
-                    given, classes);
+        return Fail(
+            "a label has the value {}, outside the network's {} classes (255 means "
+            "unknown): change network.classes or the labels",
+            given, classes);
       sample.labels.push_back(label);
     }
   return sample;
@@ -69,8 +71,7 @@ Status LoadSource(const TrainRecipe& recipe, const TrainDataSpec& spec,
   options.max_frames = spec.max_pictures > 0 ? spec.max_pictures : -1;
   options.max_width = spec.max_width;
   options.exclude = spec.exclude;
-  const std::string location =
-      spec.kind == "synthetic" ? "synthetic:" + spec.path : spec.path;
+  const std::string location = spec.kind == "synthetic" ? "synthetic:" + spec.path : spec.path;
   STAC_ASSIGN_OR_RETURN(const auto source, OpenSource(location, options));
   LabelTable table{};
   if (recipe.uses_labels()) {
@@ -86,8 +87,7 @@ Status LoadSource(const TrainRecipe& recipe, const TrainDataSpec& spec,
       return Fail("picture {} of {} has no labels, and the recipe names no [[teacher]]", pictures,
                   location);
     auto sample = MakeSample(*frame, labels, table, recipe.classes);
-    if (!sample)
-      return Fail("picture {} of {}: {}", pictures, location, sample.error().message);
+    if (!sample) return Fail("picture {} of {}: {}", pictures, location, sample.error().message);
     out.push_back(std::move(*sample));
     ++pictures;
   }

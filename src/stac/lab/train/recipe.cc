@@ -144,8 +144,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
       "network", "train", "loss", "augment", "teacher", "data", "validation"};
   for (const auto& [key, node] : root)
     if (!kTables.contains(key.str()))
-      return Fail("a recipe has no table \"{}\"; it knows {}", key.str(),
-                  fmt::join(kTables, ", "));
+      return Fail("a recipe has no table \"{}\"; it knows {}", key.str(), fmt::join(kTables, ", "));
 
   TableReader network(root["network"].as_table(), "network");
   std::string initial;
@@ -212,8 +211,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
 
 }  // namespace
 
-Result<TrainRecipe> ParseTrainRecipe(const std::string& text,
-                                     const std::filesystem::path& folder) {
+Result<TrainRecipe> ParseTrainRecipe(const std::string& text, const std::filesystem::path& folder) {
   TrainRecipe recipe;
   recipe.text = text;
   try {

@@ -42,12 +42,13 @@ struct AugmentSpec {
 struct TrainRecipe {
   std::string network = "edge";
   int classes = 19;
-  std::filesystem::path initial;  // weights to start from (import_weights_internal.h); empty: random
+  std::filesystem::path
+      initial;  // weights to start from (import_weights_internal.h); empty: random
 
   uint64_t seed = 1;
   int64_t steps = 1000;
   int batch = 8;
-  int crop_width = 320;   // multiples of 32
+  int crop_width = 320;  // multiples of 32
   int crop_height = 256;
   double learning_rate = 1e-3;
   double weight_decay = 1e-4;
@@ -55,7 +56,7 @@ struct TrainRecipe {
   int64_t warmup_steps = 100;
   double ema_decay = 0;  // of the averaged weights that are validated and saved; 0: no averaging
   int64_t checkpoint_every = 500;
-  int64_t validate_every = 0;  // 0: at the end only
+  int64_t validate_every = 0;   // 0: at the end only
   bool mixed_precision = true;  // on CUDA
   std::string device = "auto";  // "auto", "cpu", "cuda"
 

@@ -16,7 +16,7 @@ Bytes EncodeSample(const TrainSample& sample) {
   const size_t pixels = static_cast<size_t>(sample.width) * sample.height;
   STAC_CHECK_EQ(sample.rgb.size(), pixels * 3);
   ByteWriter out;
-  out.Append(AsBytes(kMagic));
+  for (const char letter : kMagic) out.U8(static_cast<uint8_t>(letter));
   out.U32(static_cast<uint32_t>(sample.width));
   out.U32(static_cast<uint32_t>(sample.height));
   out.U32(static_cast<uint32_t>(sample.teacher_classes));

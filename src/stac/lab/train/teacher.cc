@@ -11,16 +11,16 @@
 namespace stac {
 
 torch::Tensor RgbTensor(const TrainSample& sample) {
-  return torch::from_blob(const_cast<uint8_t*>(sample.rgb.data()),
-                          {sample.height, sample.width, 3}, torch::kUInt8)
+  return torch::from_blob(const_cast<uint8_t*>(sample.rgb.data()), {sample.height, sample.width, 3},
+                          torch::kUInt8)
       .permute({2, 0, 1})
       .unsqueeze(0)
       .to(torch::kFloat)
       .div_(255);
 }
 
-Result<std::unique_ptr<Teacher>> Teacher::Load(const std::vector<TeacherSpec>& members,
-                                               int classes, const torch::Device& device) {
+Result<std::unique_ptr<Teacher>> Teacher::Load(const std::vector<TeacherSpec>& members, int classes,
+                                               const torch::Device& device) {
   auto teacher = std::make_unique<Teacher>();
   teacher->classes_ = classes;
   teacher->device_ = device;
@@ -44,9 +44,10 @@ Result<torch::Tensor> Teacher::Logits(Loaded& member, const torch::Tensor& rgb) 
     if (out.isGenericDict()) out = out.toGenericDict().begin()->value();
     const torch::Tensor logits = out.toTensor();
     if (logits.dim() != 4 || logits.size(1) != classes_)
-      return Fail("the teacher {} has {} classes, the recipe says {}: change network.classes or "
-                  "the teacher",
-                  member.file, logits.dim() == 4 ? logits.size(1) : 0, classes_);
+      return Fail(
+          "the teacher {} has {} classes, the recipe says {}: change network.classes or "
+          "the teacher",
+          member.file, logits.dim() == 4 ? logits.size(1) : 0, classes_);
     return logits;
   } catch (const std::exception& e) {
     return Fail("the teacher {} failed on a picture of {}x{}: {}", member.file, rgb.size(3),
@@ -67,12 +68,12 @@ Status Teacher::Label(TrainSample& sample) {
                                           .size(std::vector<int64_t>{sample.height, sample.width})
                                           .mode(torch::kBilinear)
                                           .align_corners(false));
-    const torch::Tensor share = torch::avg_pool2d(logits.softmax(1), kTeacherStride) * member.weight;
+    const torch::Tensor share =
+        torch::avg_pool2d(logits.softmax(1), kTeacherStride) * member.weight;
     mean = mean.defined() ? mean + share : share;
     total += member.weight;
   }
-  const torch::Tensor bytes =
-      (mean * (255 / total)).round().to(torch::kUInt8).cpu().contiguous();
+  const torch::Tensor bytes = (mean * (255 / total)).round().to(torch::kUInt8).cpu().contiguous();
   const auto* data = bytes.data_ptr<uint8_t>();
   sample.teacher.assign(data, data + bytes.numel());
   sample.teacher_classes = classes_;
@@ -118,8 +119,7 @@ Status Distil(const TrainRecipe& recipe, const std::filesystem::path& cache_fold
   if (!recipe.distilled()) return OkStatus();
   STAC_ASSIGN_OR_RETURN(const torch::Device device, ChooseDevice(recipe.device));
   PrepareInferenceThread(0);
-  STAC_ASSIGN_OR_RETURN(const auto teacher,
-                        Teacher::Load(recipe.teachers, recipe.classes, device));
+  STAC_ASSIGN_OR_RETURN(const auto teacher, Teacher::Load(recipe.teachers, recipe.classes, device));
   STAC_ASSIGN_OR_RETURN(const std::string key, TeachersKey(recipe));
   Progress progress("asking the teachers", static_cast<int64_t>(samples.size()));
   for (size_t i = 0; i < samples.size(); ++i) {

@@ -3,9 +3,11 @@
 #include <ATen/autocast_mode.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <numeric>
+#include <string>
 
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
@@ -32,9 +34,10 @@ Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& s
                   sample.teacher_classes, recipe.classes);
     for (const uint8_t label : sample.labels)
       if (label != kUnknownLabel && label >= recipe.classes)
-        return Fail("a label picture holds the value {}, outside the network's {} classes (255 "
-                    "means unknown): change network.classes or the labels",
-                    label, recipe.classes);
+        return Fail(
+            "a label picture holds the value {}, outside the network's {} classes (255 "
+            "means unknown): change network.classes or the labels",
+            label, recipe.classes);
     if (!sample.has_labels() && !sample.has_teacher())
       return Fail("a picture of the training set has neither labels nor a teacher");
   }
@@ -49,10 +52,9 @@ torch::Tensor TeacherLoss(const torch::Tensor& logits, const torch::Tensor& teac
 }
 
 torch::Tensor LabelsLoss(const torch::Tensor& logits, const torch::Tensor& labels) {
-  const torch::Tensor sized =
-      ResizeTo(logits.to(torch::kFloat), labels.size(1), labels.size(2));
-  const torch::Tensor sum = torch::nll_loss2d(sized.log_softmax(1), labels, {},
-                                              at::Reduction::Sum, kUnknownLabel);
+  const torch::Tensor sized = ResizeTo(logits.to(torch::kFloat), labels.size(1), labels.size(2));
+  const torch::Tensor sum =
+      torch::nll_loss2d(sized.log_softmax(1), labels, {}, at::Reduction::Sum, kUnknownLabel);
   // A batch without any known label must give 0, not 0 / 0.
   return sum / (labels != kUnknownLabel).sum().clamp_min(1);
 }
@@ -62,8 +64,12 @@ class Trainer {
   Trainer(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
           const std::vector<TrainSample>& validation, const TrainRun& run, torch::Device device,
           TrainState state, CodecNoise noise)
-      : recipe_(recipe), validation_(validation), run_(run), device_(device),
-        state_(std::move(state)), batches_(recipe, samples, std::move(noise)) {}
+      : recipe_(recipe),
+        validation_(validation),
+        run_(run),
+        device_(device),
+        state_(std::move(state)),
+        batches_(recipe, samples, std::move(noise)) {}
 
   Result<TrainReport> Run();
 
@@ -102,17 +108,17 @@ Result<double> Trainer::Step() {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const double weight = i == 0 ? 1 : recipe_.auxiliary_loss;
     if (batch.teacher.defined())
-      loss = loss + weight * recipe_.teacher_loss *
-                        TeacherLoss(outputs[i], batch.teacher.to(device_));
+      loss =
+          loss + weight * recipe_.teacher_loss * TeacherLoss(outputs[i], batch.teacher.to(device_));
     if (batch.labels.defined() && recipe_.labels_loss > 0)
-      loss = loss +
-             weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels.to(device_));
+      loss = loss + weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels.to(device_));
   }
   const double value = loss.item<double>();
   if (!std::isfinite(value))
-    return Fail("the loss became {} at step {}: lower train.learning_rate; the last checkpoint is "
-                "kept",
-                value, state_.step);
+    return Fail(
+        "the loss became {} at step {}: lower train.learning_rate; the last checkpoint is "
+        "kept",
+        value, state_.step);
   state_.optimizer->zero_grad();
   loss.backward();
   state_.optimizer->step();
@@ -152,18 +158,24 @@ void Trainer::ValidateNow(TrainReport& report) {
 
 Status Trainer::OpenLog() {
   const std::filesystem::path file = run_.folder / "log.csv";
-  std::error_code ignored;
-  const bool fresh = state_.step == 0 || !std::filesystem::exists(file, ignored);
-  log_.open(file, fresh ? std::ios::trunc : std::ios::app);
+  // What a killed run logged behind its last checkpoint is done, and logged, again.
+  std::string kept = "step,learning_rate,loss,seconds,pixel_accuracy,mean_iou\n";
+  if (state_.step > 0) {
+    std::ifstream before(file);
+    std::string line;
+    std::getline(before, line);
+    while (std::getline(before, line))
+      if (std::atoll(line.c_str()) <= state_.step) kept += line + "\n";
+  }
+  log_.open(file, std::ios::trunc);
+  log_ << kept << std::flush;
   if (!log_) return Fail("cannot write {}", file.string());
-  if (fresh) log_ << "step,learning_rate,loss,seconds,pixel_accuracy,mean_iou\n";
   return OkStatus();
 }
 
 Status Trainer::SaveNetwork() {
-  const std::string note =
-      fmt::format("trained by stac {} with recipe {}, {} steps", CodeRevision(),
-                  HexHash(AsBytes(recipe_.text)), state_.step);
+  const std::string note = fmt::format("trained by stac {} with recipe {}, {} steps",
+                                       CodeRevision(), HexHash(AsBytes(recipe_.text)), state_.step);
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, EncodeStacnet(best(), recipe_.network, recipe_.classes,
                                                          note, /*half=*/true));
   return WriteFile(run_.folder / "network.stacnet", bytes);
@@ -179,8 +191,9 @@ Result<TrainReport> Trainer::Run() {
   Progress progress("training " + recipe_.network, recipe_.steps);
   std::deque<double> losses;
   const auto mean = [&losses] {
-    return losses.empty() ? 0 : std::accumulate(losses.begin(), losses.end(), 0.0) /
-                                    static_cast<double>(losses.size());
+    return losses.empty() ? 0
+                          : std::accumulate(losses.begin(), losses.end(), 0.0) /
+                                static_cast<double>(losses.size());
   };
   Stopwatch watch;
   int64_t steps_here = 0;

@@ -13,8 +13,7 @@
 namespace stac {
 
 // Codes a picture (height x width x 3 bytes, in place) as an intra frame at the given QP.
-using CodecNoise =
-    std::function<Status(int width, int height, int qp, std::vector<uint8_t>& rgb)>;
+using CodecNoise = std::function<Status(int width, int height, int qp, std::vector<uint8_t>& rgb)>;
 
 struct TrainRun {
   // Receives checkpoint.pt, log.csv and, at the end, network.stacnet. Created if missing.
@@ -30,9 +29,9 @@ struct TrainRun {
 };
 
 struct TrainReport {
-  int64_t steps = 0;        // done in total, resumed ones included
-  double first_loss = 0;    // mean over the first steps of this run, at most 20
-  double last_loss = 0;     // mean over the last steps, at most 20
+  int64_t steps = 0;           // done in total, resumed ones included
+  double first_loss = 0;       // mean over the first steps of this run, at most 20
+  double last_loss = 0;        // mean over the last steps, at most 20
   double pixel_accuracy = -1;  // of the validation pictures, -1: none
   double mean_iou = -1;
   int64_t parameters = 0;

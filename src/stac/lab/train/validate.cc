@@ -1,6 +1,5 @@
-#include "stac/lab/train/validate_internal.h"
-
 #include "stac/lab/train/teacher_internal.h"
+#include "stac/lab/train/validate_internal.h"
 #include "stac/segment/networks/layers_internal.h"
 
 namespace stac {
@@ -23,7 +22,8 @@ ConfusionMatrix Validate(SegmentationNetwork& network, const std::vector<TrainSa
     if (against_teacher ? !picture.has_teacher() : !picture.has_labels()) continue;
     const torch::Tensor logits = network.Forward(RgbTensor(picture).to(device)).front();
     if (against_teacher) {
-      const int64_t height = picture.height / kTeacherStride, width = picture.width / kTeacherStride;
+      const int64_t height = picture.height / kTeacherStride,
+                    width = picture.width / kTeacherStride;
       const torch::Tensor teacher =
           torch::from_blob(const_cast<uint8_t*>(picture.teacher.data()),
                            {1, picture.teacher_classes, height, width}, torch::kUInt8);

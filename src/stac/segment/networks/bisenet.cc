@@ -1,8 +1,8 @@
-#include "stac/segment/networks/bisenet_internal.h"
-
 #include <torch/nn/functional/pooling.h>
 
 #include <array>
+
+#include "stac/segment/networks/bisenet_internal.h"
 
 namespace stac {
 namespace {
@@ -19,8 +19,7 @@ torch::nn::Sequential ResNetLevel(int64_t in, int64_t out, int64_t stride) {
 }
 
 std::shared_ptr<torch::nn::Conv2dImpl> Pointwise(int64_t in, int64_t out) {
-  return std::make_shared<torch::nn::Conv2dImpl>(
-      torch::nn::Conv2dOptions(in, out, 1).bias(false));
+  return std::make_shared<torch::nn::Conv2dImpl>(torch::nn::Conv2dOptions(in, out, 1).bias(false));
 }
 
 torch::Tensor SceneMean(const torch::Tensor& x) { return x.mean({2, 3}, true); }
@@ -34,8 +33,7 @@ torch::Tensor Enlarge(const torch::Tensor& x, const torch::Tensor& like) {
 
 BiSeNet::Attention::Attention(int64_t in, int64_t out) {
   conv = register_module("conv", std::make_shared<ConvUnit>(ConvOptions{in, out, 3}));
-  gate = register_module("gate",
-                         std::make_shared<ConvUnit>(ConvOptions{out, out, 1, 1, 1, false}));
+  gate = register_module("gate", std::make_shared<ConvUnit>(ConvOptions{out, out, 1, 1, 1, false}));
 }
 
 torch::Tensor BiSeNet::Attention::forward(const torch::Tensor& x) {
@@ -81,8 +79,7 @@ BiSeNet::BiSeNet(int classes) {
 
 torch::Tensor BiSeNet::Fuse(const torch::Tensor& spatial, const torch::Tensor& context) {
   const torch::Tensor both = fuse_->forward(torch::cat({spatial, context}, 1));
-  const torch::Tensor gate =
-      excite_->forward(squeeze_->forward(SceneMean(both)).relu_()).sigmoid();
+  const torch::Tensor gate = excite_->forward(squeeze_->forward(SceneMean(both)).relu_()).sigmoid();
   return both + both * gate;
 }
 
@@ -95,12 +92,10 @@ std::vector<torch::Tensor> BiSeNet::Forward(const torch::Tensor& rgb) {
   const torch::Tensor at32 = levels_[3]->forward(at16);
 
   const torch::Tensor scene = scene_->forward(SceneMean(at32));
-  const torch::Tensor context16 =
-      head32_->forward(Enlarge(refine32_->forward(at32) + scene, at16));
+  const torch::Tensor context16 = head32_->forward(Enlarge(refine32_->forward(at32) + scene, at16));
   const torch::Tensor context8 =
       head16_->forward(Enlarge(refine16_->forward(at16) + context16, at8));
-  std::vector<torch::Tensor> logits = {
-      out_->forward(Fuse(spatial_->forward(x), context8))};
+  std::vector<torch::Tensor> logits = {out_->forward(Fuse(spatial_->forward(x), context8))};
   if (is_training()) {
     logits.push_back(auxiliary8_->forward(context8));
     logits.push_back(auxiliary16_->forward(context16));
@@ -117,19 +112,30 @@ void BiSeNet::DropTrainingHeads() {
 
 std::string BiSeNet::PublishedName(const std::string& name) const {
   static const std::vector<std::pair<std::string, std::string>> kPrefixes = {
-      {"spatial.0.", "sp.conv1."},          {"spatial.1.", "sp.conv2."},
-      {"spatial.2.", "sp.conv3."},          {"spatial.3.", "sp.conv_out."},
-      {"stem.0.conv.", "cp.resnet.conv1."}, {"stem.0.bn.", "cp.resnet.bn1."},
-      {"layer", "cp.resnet.layer"},         {"refine16.gate.conv.", "cp.arm16.conv_atten."},
+      {"spatial.0.", "sp.conv1."},
+      {"spatial.1.", "sp.conv2."},
+      {"spatial.2.", "sp.conv3."},
+      {"spatial.3.", "sp.conv_out."},
+      {"stem.0.conv.", "cp.resnet.conv1."},
+      {"stem.0.bn.", "cp.resnet.bn1."},
+      {"layer", "cp.resnet.layer"},
+      {"refine16.gate.conv.", "cp.arm16.conv_atten."},
       {"refine16.gate.bn.", "cp.arm16.bn_atten."},
-      {"refine16.", "cp.arm16."},           {"refine32.gate.conv.", "cp.arm32.conv_atten."},
+      {"refine16.", "cp.arm16."},
+      {"refine32.gate.conv.", "cp.arm32.conv_atten."},
       {"refine32.gate.bn.", "cp.arm32.bn_atten."},
-      {"refine32.", "cp.arm32."},           {"head16.", "cp.conv_head16."},
-      {"head32.", "cp.conv_head32."},       {"scene.", "cp.conv_avg."},
-      {"fuse.", "ffm.convblk."},            {"squeeze.", "ffm.conv1."},
-      {"excite.", "ffm.conv2."},            {"out.conv_out.conv.", "conv_out.conv_out."},
-      {"out.", "conv_out."},                {"auxiliary8.conv_out.conv.", "conv_out16.conv_out."},
-      {"auxiliary8.", "conv_out16."},       {"auxiliary16.conv_out.conv.", "conv_out32.conv_out."},
+      {"refine32.", "cp.arm32."},
+      {"head16.", "cp.conv_head16."},
+      {"head32.", "cp.conv_head32."},
+      {"scene.", "cp.conv_avg."},
+      {"fuse.", "ffm.convblk."},
+      {"squeeze.", "ffm.conv1."},
+      {"excite.", "ffm.conv2."},
+      {"out.conv_out.conv.", "conv_out.conv_out."},
+      {"out.", "conv_out."},
+      {"auxiliary8.conv_out.conv.", "conv_out16.conv_out."},
+      {"auxiliary8.", "conv_out16."},
+      {"auxiliary16.conv_out.conv.", "conv_out32.conv_out."},
       {"auxiliary16.", "conv_out32."}};
   for (const auto& [ours, theirs] : kPrefixes) {
     if (!name.starts_with(ours)) continue;

@@ -13,8 +13,7 @@ torch::nn::Sequential Plain(const ConvOptions& options) {
   return level;
 }
 
-torch::nn::Sequential Blocks(int64_t in, int64_t out, int count, int64_t stride,
-                             int64_t dilation) {
+torch::nn::Sequential Blocks(int64_t in, int64_t out, int count, int64_t stride, int64_t dilation) {
   torch::nn::Sequential level;
   for (int i = 0; i < count; ++i)
     level->push_back(std::make_shared<BasicBlock>(i == 0 ? in : out, out, i == 0 ? stride : 1,

@@ -14,8 +14,7 @@ EdgeNetwork::EdgeNetwork(int classes) {
   };
   const auto block = [this](const char* name, int64_t in, int64_t out, int64_t stride,
                             int64_t dilation) {
-    return register_module(name,
-                           std::make_shared<BasicBlock>(in, out, stride, dilation, dilation));
+    return register_module(name, std::make_shared<BasicBlock>(in, out, stride, dilation, dilation));
   };
   stem_ = unit("stem", {3, kStem, 3, 2});
   quarter_ = unit("quarter", {kStem, kQuarter, 3, 2});
@@ -39,8 +38,8 @@ EdgeNetwork::EdgeNetwork(int classes) {
 }
 
 std::vector<torch::Tensor> EdgeNetwork::Forward(const torch::Tensor& rgb) {
-  const torch::Tensor at4 = quarter2_->forward(quarter_->forward(stem_->forward(
-      NormalizeRgb(rgb))));
+  const torch::Tensor at4 =
+      quarter2_->forward(quarter_->forward(stem_->forward(NormalizeRgb(rgb))));
   const torch::Tensor at8 = eighth2_->forward(eighth1_->forward(at4));
   const torch::Tensor at16 = sixteenth2_->forward(sixteenth1_->forward(at8));
   const torch::Tensor at32 = bottom2_->forward(bottom1_->forward(at16));

@@ -90,8 +90,9 @@ Result<NamedTensors> Read(const Bytes& bytes) {
     return script ? FromTorchScript(bytes) : FromPickle(bytes);
   }
   if (IsSafetensors(bytes)) return FromSafetensors(bytes);
-  return Fail("it is neither a safetensors file nor a PyTorch archive; save an old checkpoint again "
-              "in Python: torch.save(torch.load(old), new)");
+  return Fail(
+      "it is neither a safetensors file nor a PyTorch archive; save an old checkpoint again "
+      "in Python: torch.save(torch.load(old), new)");
 }
 
 // A parameter that a checkpoint may lack.
@@ -143,15 +144,20 @@ Status ImportWeights(const NamedTensors& tensors, bool backbone_only,
       const torch::Tensor* source = Find(tensors, item.key(), network);
       if (source == nullptr) {
         if (MayBeMissing(item.key(), backbone_only)) continue;
+        if (item.key().ends_with("conv.bias")) {  // some authors' classifiers have none
+          torch::Tensor(item.value()).zero_();
+          continue;
+        }
         return Fail("the checkpoint lacks {} (ours: {})", network.PublishedName(item.key()),
                     item.key());
       }
       torch::Tensor target = item.value();
       if (source->sizes() != target.sizes())
-        return Fail("{} has the shape {} in the checkpoint, the definition wants {}: is the class "
-                    "count right?",
-                    network.PublishedName(item.key()), fmt::join(source->sizes(), "x"),
-                    fmt::join(target.sizes(), "x"));
+        return Fail(
+            "{} has the shape {} in the checkpoint, the definition wants {}: is the class "
+            "count right?",
+            network.PublishedName(item.key()), fmt::join(source->sizes(), "x"),
+            fmt::join(target.sizes(), "x"));
       target.copy_(*source);
       ++copied;
     }

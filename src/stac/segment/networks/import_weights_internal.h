@@ -22,10 +22,9 @@ Result<NamedTensors> ReadNamedTensors(const std::filesystem::path& file);
 
 // Copies the tensors into the network by their published names (SegmentationNetwork::
 // PublishedName), or by our own. Every tensor of the network must be there with its shape, except
-// that auxiliary heads and batch counters may be missing, and that `backbone_only` takes a
-// checkpoint without segmentation head (for training): ImageNet weights of DRN ("layer3.0.conv1")
-// or of ResNet-18 for BiSeNet. Errors name the tensor.
-Status ImportWeights(const NamedTensors& tensors, bool backbone_only,
-                     SegmentationNetwork& network);
+// that auxiliary heads, batch counters and a classifier's bias (0 then) may be missing, and that
+// `backbone_only` takes a checkpoint without segmentation head (for training): ImageNet weights of
+// DRN ("layer3.0.conv1") or of ResNet-18 for BiSeNet. Errors name the tensor.
+Status ImportWeights(const NamedTensors& tensors, bool backbone_only, SegmentationNetwork& network);
 
 }  // namespace stac

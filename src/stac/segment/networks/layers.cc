@@ -51,8 +51,8 @@ void ConvUnit::Fold() {
 }
 
 Classifier::Classifier(int64_t in, int64_t classes) {
-  conv_ = register_module("conv", std::make_shared<torch::nn::Conv2dImpl>(
-                                      torch::nn::Conv2dOptions(in, classes, 1)));
+  conv_ = register_module(
+      "conv", std::make_shared<torch::nn::Conv2dImpl>(torch::nn::Conv2dOptions(in, classes, 1)));
   torch::nn::init::normal_(conv_->weight, 0.0, 0.01);
   torch::nn::init::zeros_(conv_->bias);
 }

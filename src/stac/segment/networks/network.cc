@@ -37,8 +37,7 @@ torch::Tensor NormalizeRgb(const torch::Tensor& rgb, const std::array<double, 3>
 }
 
 void ReplacePart(std::string& name, const std::string& part, const std::string& by) {
-  if (const size_t at = name.find(part); at != std::string::npos)
-    name.replace(at, part.size(), by);
+  if (const size_t at = name.find(part); at != std::string::npos) name.replace(at, part.size(), by);
 }
 
 void ReplaceBlockParts(std::string& name) {
@@ -66,8 +65,9 @@ Result<NetworkCost> MeasureNetworkCost(const std::string& name, int classes, int
   MacCounter counter;
   const torch::Tensor logits = network->Forward(torch::zeros({1, 3, small, small})).front();
   cost.output_stride = static_cast<int>(small / logits.size(3));
-  cost.macs = counter.global_macs() + static_cast<int64_t>(static_cast<double>(
-                  counter.spatial_macs()) * width * height / (small * small));
+  cost.macs =
+      counter.global_macs() + static_cast<int64_t>(static_cast<double>(counter.spatial_macs()) *
+                                                   width * height / (small * small));
   return cost;
 }
 

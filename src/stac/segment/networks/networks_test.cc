@@ -37,8 +37,8 @@ void Disturb(SegmentationNetwork& network) {
 
 struct Published {
   const char* name;
-  double millions;       // parameters
-  double gigamacs;       // at 2048x1024
+  double millions;  // parameters
+  double gigamacs;  // at 2048x1024
   int output_stride;
 };
 
@@ -53,8 +53,8 @@ TEST_P(PublishedCost, AgreesWithTheLiterature) {
 }
 
 // Parameters: the README of fyu/drn says 16.4 M and 26.5 M with the 1000-class ImageNet layer of
-// 513,000, which ours replaces by one of 9,747. Multiply-accumulates: the sums that docs/networks.md
-// works out from the layers' shapes.
+// 513,000, which ours replaces by one of 9,747. Multiply-accumulates: the sums that
+// docs/networks.md works out from the layers' shapes.
 INSTANTIATE_TEST_SUITE_P(Networks, PublishedCost,
                          ::testing::Values(Published{"drn-d-22", 16.4 - 0.503, 545.07, 8},
                                            Published{"drn-d-38", 26.5 - 0.503, 883.30, 8},
@@ -130,8 +130,7 @@ TEST(Networks, FoldingKeepsTheOutput) {
     FoldBatchNorm(*network);
     const torch::Tensor after = network->Forward(rgb)[0];
     EXPECT_LT(CountParameters(*network), parameters);
-    EXPECT_LT((before - after).abs().max().item<double>(),
-              1e-3 * before.abs().max().item<double>())
+    EXPECT_LT((before - after).abs().max().item<double>(), 1e-3 * before.abs().max().item<double>())
         << name;
   }
 }
@@ -179,12 +178,12 @@ TEST(Stacnet, BrokenFilesAreRefused) {
     const uint32_t length = good[8] | good[9] << 8 | good[10] << 16;
     std::string text(AsText(ByteSpan(good).subspan(12, length)));
     text.replace(text.find(from), from.size(), to);
-    ByteWriter out;
-    out.Append(ByteSpan(good).first(8));
-    out.U32(static_cast<uint32_t>(text.size()));
-    out.Append(AsBytes(text));
-    out.Append(ByteSpan(good).subspan(12 + length));
-    return out.Release();
+    const auto size = static_cast<uint32_t>(text.size());
+    std::string out(AsText(ByteSpan(good).first(8)));
+    for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(size >> shift);
+    out += text;
+    out += AsText(ByteSpan(good).subspan(12 + length));
+    return Bytes(out.begin(), out.end());
   };
   EXPECT_THAT(error(with_header("\"edge\"", "\"other\"")), HasSubstr("no network definition"));
   EXPECT_THAT(error(with_header("\"classes\":3", "\"classes\":4")), HasSubstr("shape"));
@@ -270,11 +269,11 @@ TEST(ImportWeights, StateDictsLoadFromPickleAndSafetensors) {
     ByteWriter values;
     for (const auto& [key, tensor] : AsPublished(*original)) {
       dict.insert("module." + key, tensor);
-      header += fmt::format("{}\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
-                            header.empty() ? "" : ",", key,
-                            tensor.is_floating_point() ? "F32" : "I64",
-                            fmt::join(tensor.sizes(), ","), values.bytes().size(),
-                            values.bytes().size() + tensor.nbytes());
+      header +=
+          fmt::format("{}\"{}\":{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                      header.empty() ? "" : ",", key, tensor.is_floating_point() ? "F32" : "I64",
+                      fmt::join(tensor.sizes(), ","), values.bytes().size(),
+                      values.bytes().size() + tensor.nbytes());
       values.Append({static_cast<const uint8_t*>(tensor.data_ptr()), tensor.nbytes()});
     }
     const std::vector<char> pickle = torch::pickle_save(dict);

@@ -1,6 +1,7 @@
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <limits>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "stac/base/file.h"
@@ -107,12 +108,13 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
     values.Append({static_cast<const uint8_t*>(stored.data_ptr()), stored.nbytes()});
   }
   const std::string text = header.dump();
-  ByteWriter out;
-  out.Append(AsBytes(kMagic));
-  out.U32(static_cast<uint32_t>(text.size()));
-  out.Append(AsBytes(text));
-  out.Append(values.bytes());
-  return out.Release();
+  ByteWriter length;
+  length.U32(static_cast<uint32_t>(text.size()));
+  Bytes out;
+  for (const ByteSpan part :
+       {AsBytes(kMagic), ByteSpan(length.bytes()), AsBytes(text), ByteSpan(values.bytes())})
+    std::copy(part.begin(), part.end(), std::back_inserter(out));
+  return out;
 }
 
 Result<Stacnet> DecodeStacnet(ByteSpan bytes) {

@@ -18,7 +18,7 @@ namespace stac {
 struct Stacnet {
   std::string definition;
   int classes = 0;
-  std::string note;  // where it comes from, free text
+  std::string note;                              // where it comes from, free text
   std::shared_ptr<SegmentationNetwork> network;  // evaluation mode, folded, parameters frozen
 };
 
