@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "stac/base/file.h"
@@ -39,7 +40,7 @@ std::string FileQuoted(const std::string& name) { return "'" + name + "'"; }
 
 void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& script) {
   std::string& out = script.commands;
-  out += "reset\nset grid linecolor rgb '#dddddd'\nset key right bottom font ',9' opaque\n";
+  out += "reset\nset grid linecolor rgb '#dddddd'\nset key below font ',9'\n";
   out += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", GnuplotQuoted(panel.title),
                      GnuplotQuoted(panel.x_label), GnuplotQuoted(panel.y_label));
   if (!panel.heat_map.empty()) {
@@ -120,13 +121,15 @@ Status DrawPlot(const Plot& plot, const fs::path& folder) {
   STAC_RETURN_IF_ERROR(MakeFolder(folder));
   Script panels;
   for (const PlotPanel& panel : plot.panels) AddPanel(panel, plot.name + ".dat", panels);
-  const int width = kPanelWidth * static_cast<int>(plot.panels.size());
+  const int columns = std::min<int>(2, static_cast<int>(plot.panels.size()));
+  const int rows = (static_cast<int>(plot.panels.size()) + 1) / 2;
   std::string script;
   for (const auto& [terminal, suffix] : {std::pair{"svg", ".svg"}, std::pair{"pngcairo", ".png"}}) {
     script += fmt::format(
         "set terminal {} size {},{} background rgb 'white' font 'Helvetica,11'\n"
-        "set output '{}{}'\nset multiplot layout 1,{}\n{}unset multiplot\nset output\n",
-        terminal, width, kPanelHeight, plot.name, suffix, plot.panels.size(), panels.commands);
+        "set output '{}{}'\nset multiplot layout {},{}\n{}unset multiplot\nset output\n",
+        terminal, kPanelWidth * columns, kPanelHeight * rows, plot.name, suffix, rows, columns,
+        panels.commands);
   }
   const fs::path script_path = folder / (plot.name + ".gp");
   STAC_RETURN_IF_ERROR(WriteFile(folder / (plot.name + ".dat"), panels.data));

@@ -26,7 +26,7 @@ struct PlotPanel {
   std::optional<std::pair<double, double>> y_range;
 };
 
-// Panels side by side.
+// Panels in two columns.
 struct Plot {
   std::string name;  // of the files
   std::vector<PlotPanel> panels;
