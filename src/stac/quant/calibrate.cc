@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "stac/base/check.h"
 #include "stac/base/revision.h"
@@ -13,6 +14,9 @@ namespace stac {
 namespace {
 
 constexpr int kMacroblocksPerFrame = 1024;
+
+// To six significant digits: calibration knows no more, and people read the file.
+double Rounded(double value) { return std::strtod(fmt::format("{:.5e}", value).c_str(), nullptr); }
 
 template <size_t count>
 std::array<uint8_t, count> MatrixFromGradients(const std::array<double, count>& gradients) {
@@ -56,7 +60,7 @@ void Calibrator::FrequencySums<count>::Add(const Grid<float>& plane) {
 template <size_t count>
 std::array<double, count> Calibrator::FrequencySums<count>::Average() const {
   std::array<double, count> average;
-  for (size_t n = 0; n < count; ++n) average[n] = sums[n] / static_cast<double>(blocks);
+  for (size_t n = 0; n < count; ++n) average[n] = Rounded(sums[n] / static_cast<double>(blocks));
   return average;
 }
 
@@ -156,9 +160,9 @@ Result<Profile> Calibrator::Finish() const {
         "use frames like those it was trained for",
         profile.network, frame_count_);
   }
-  profile.budget_of_level0 = std::exp(log_increment / static_cast<double>(count));
+  profile.budget_of_level0 = Rounded(std::exp(log_increment / static_cast<double>(count)));
   profile.typical_sensitivity =
-      std::exp(log_sensitivity_ / static_cast<double>(sensitive_macroblocks_));
+      Rounded(std::exp(log_sensitivity_ / static_cast<double>(sensitive_macroblocks_)));
   return profile;
 }
 
