@@ -79,7 +79,9 @@ Status WriteStills(const DemoRun& run, const ShownKeyframe& shown, const Frame& 
   STAC_ASSIGN_OR_RETURN(const Profile profile,
                         LoadProfile(run.profile, run.network, segmenter.info()));
   SystemClock clock;
-  ServerSession session({}, profile, segmenter.info(), MakeH264Decoder, &clock);
+  ServerOptions server;
+  server.objective.kind = ObjectiveKind::kFakeLabelLoss;  // the server's default
+  ServerSession session(server, profile, segmenter.info(), MakeH264Decoder, &clock);
   Hello hello;
   hello.width = raw.width();
   hello.height = raw.height();

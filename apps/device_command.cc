@@ -95,7 +95,8 @@ void AddDeviceCommand(CLI::App& app) {
       "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n",
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
-  device.matrices = "jvt";
+  device.matrices = "flat";
+  device.encoder.extra = "psy=1";
   command
       ->add_option("--input", options->input,
                    "File, URL, camera, image folder, or synthetic:WxH@FPS")
@@ -141,6 +142,13 @@ void AddDeviceCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--matrices", device.matrices, "Scaling matrices")
       ->check(CLI::IsMember({"jvt", "profile", "flat"}))
+      ->capture_default_str();
+  command
+      ->add_option("--first-frame-offset", device.planner.first_frame_offset,
+                   "QP of the first frame, relative to the base QP")
+      ->check(CLI::Range(-12.0, 12.0))
+      ->capture_default_str();
+  command->add_option("--x264", device.encoder.extra, "More x264 settings, key=value:key=value")
       ->capture_default_str();
   command->add_option("--preset", device.encoder.preset, "x264 preset")->capture_default_str();
   command->add_option("--encoder-threads", device.encoder.threads, "Sliced threads of x264")

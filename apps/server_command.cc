@@ -19,6 +19,7 @@ struct Options {
   std::string profile;
   std::string classes;
   std::string rule = "power";
+  std::string objective = "loss";
   std::vector<std::string> class_weights;
   std::string log;
   std::string labels;
@@ -39,6 +40,11 @@ nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
           {"forward_ms", round(served.stats.forward_ms)},
           {"gradient_ms", round(served.stats.gradient_ms)},
           {"queue", served.stats.queue}};
+}
+
+ObjectiveKind ObjectiveFromName(const std::string& name) {
+  if (name == "projection") return ObjectiveKind::kProjection;
+  return name == "margin" ? ObjectiveKind::kMargin : ObjectiveKind::kFakeLabelLoss;
 }
 
 Status RunServer(const Options& options) {
@@ -62,6 +68,7 @@ Status RunServer(const Options& options) {
   }
   ServerOptions server;
   server.rule = options.rule == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
+  server.objective.kind = ObjectiveFromName(options.objective);
   server.max_keyframe_fps = options.max_keyframe_fps;
   STAC_ASSIGN_OR_RETURN(server.objective.class_weights,
                         ParseClassWeights(options.class_weights, classes));
@@ -131,6 +138,12 @@ void AddServerCommand(CLI::App& app) {
   command->add_option("--classes", options->classes, "JSON list of class names and colours");
   command->add_option("--rule", options->rule, "How levels follow from sensitivity")
       ->check(CLI::IsMember({"power", "paper"}))
+      ->capture_default_str();
+  command
+      ->add_option("--objective", options->objective,
+                   "What the backward pass differentiates: the loss against the network's own\n"
+                   "labels, random projections of its probabilities, or the margin")
+      ->check(CLI::IsMember({"loss", "projection", "margin"}))
       ->capture_default_str();
   command->add_option("--class-weight", options->class_weights,
                       "Protect a class: NAME=WEIGHT, for example person=4; repeatable");

@@ -17,7 +17,8 @@ KeyframePlanner::KeyframePlanner(const PlannerOptions& options, int width, int h
 
 QpMap KeyframePlanner::Plan(const Frame& frame, const LevelMap* levels, double base_qp,
                             double levels_base_qp) const {
-  const double uniform = options_.middle_level_first ? ladder_.Qp(ladder_.middle()) : base_qp;
+  const double uniform = options_.middle_level_first ? ladder_.Qp(ladder_.middle())
+                                                     : base_qp + options_.first_frame_offset;
   Grid<float> wanted(regions_.mb_columns(), regions_.mb_rows(), static_cast<float>(uniform));
   if (levels != nullptr) {
     STAC_CHECK(levels->SameSize(regions_.columns(), regions_.rows()));

@@ -10,10 +10,12 @@
 namespace stac {
 
 struct PlannerOptions {
-  int region_size = 16;             // pixels: a multiple of 16
-  double aq_strength = 0.6;         // variance adaptive quantization added to the plan; 0: none
-  bool middle_level_first = false;  // first frame at the ladder's middle level (the paper) instead
-                                    // of the base QP
+  int region_size = 16;      // pixels: a multiple of 16
+  double aq_strength = 0.6;  // variance adaptive quantization added to the plan; 0: none
+  // QP of the first frame: the base QP and this offset. It is the reference of all that follow, so
+  // finer pays (x264's own rate control does the same).
+  double first_frame_offset = -3;
+  bool middle_level_first = false;  // instead: the ladder's middle level, as the paper has it
 };
 
 // Turns levels into the QP of every macroblock of a keyframe: level -> QP, plus the shift of the

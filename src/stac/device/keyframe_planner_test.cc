@@ -35,6 +35,13 @@ TEST(KeyframePlannerTest, FirstFrameIsUniform) {
     EXPECT_EQ(value, 30);
 }
 
+TEST(KeyframePlannerTest, FirstFrameIsFinerThanTheBaseQp) {
+  KeyframePlanner planner({.aq_strength = 0, .first_frame_offset = -4}, 64, 32);
+  for (const uint8_t value : planner.Plan(MakeGreyFrame(64, 32), nullptr, 30, 30)) {
+    EXPECT_EQ(value, 26);
+  }
+}
+
 TEST(KeyframePlannerTest, EveryQpHasTheSameParity) {
   KeyframePlanner planner({.aq_strength = 0.6}, 64, 64);
   LevelMap levels(4, 4);

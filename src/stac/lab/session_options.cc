@@ -74,6 +74,7 @@ DeviceOptions DeviceOptionsOf(const SystemSpec& spec, const Frame& first_frame, 
     options.planner.region_size = spec.Integer("region");
     options.refine_residual = spec.Flag("refine");
     options.planner.middle_level_first = spec.Flag("middle_first");
+    options.planner.first_frame_offset = 0;  // the setting first_offset is applied with the plan
   }
   return options;
 }
