@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "stac/base/file.h"
 #include "stac/capture/synthetic_scene.h"
@@ -37,11 +38,14 @@ void Register(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) return;
   const std::string name = path.stem().string(), file = path.string();
-  for (const auto& [kind, run] :
-       {std::pair("Forward/", Forward), std::pair("ForwardAndGradient/", ForwardAndGradient)})
+  using Body = void (*)(benchmark::State&, const std::string&);
+  const std::pair<std::string, Body> bodies[] = {{"Forward/", Forward},
+                                                 {"ForwardAndGradient/", ForwardAndGradient}};
+  for (const auto& [kind, run] : bodies) {
     benchmark::RegisterBenchmark((kind + name).c_str(), run, file)
         ->Unit(benchmark::kMillisecond)
         ->UseRealTime();
+  }
 }
 
 }  // namespace
