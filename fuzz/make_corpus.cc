@@ -57,6 +57,16 @@ void WriteTraces() {
   Write("trace/mahimahi", AsBytes("10\n20\n20\n140\n350\n"));
 }
 
+void WriteTunerInputs() {
+  Write("tuner/two_layers",
+        AsBytes(R"({"format":"stac-tuner-1","origin":"seed","input_mean":[0,0,5,0,0,0],)"
+                R"("input_scale":[1,1,2,1,1,1],"layers":[{"weights":[[-1,1,0,0,0,0],)"
+                R"([0,0,1,0,0.5,0]],"bias":[0,1]},{"weights":[[-1,0],[0.5,1]],"bias":[0,0]}]})"));
+  Write("profile_table/three_rows",
+        AsBytes("base_qp,keyframe_fps,scale,accuracy,kbps\n20,5,1,0.95,900\n30,5,0.5,0.9,400\n"
+                "40,1,1,0.7,100\n"));
+}
+
 void WriteMaps() {
   for (const int size : {1, 17, 64}) {
     const Grid<uint8_t> map = StripedMap(size, (size + 1) / 2, 3);
@@ -121,8 +131,11 @@ int main(int argc, char** argv) {
   WriteWire();
   WriteFragments();
   WriteTraces();
+  WriteTunerInputs();
   WriteMaps();
   WritePictures();
-  Write("profile/uncalibrated", AsBytes(ToJson(UncalibratedProfile("net", "0badcafe", 19))));
+  Profile profile = UncalibratedProfile("net", "0badcafe", 19);
+  profile.revision = "seed";  // the same from every build
+  Write("profile/uncalibrated", AsBytes(ToJson(profile)));
   return 0;
 }
