@@ -9,8 +9,12 @@
 #include "lab_commands.h"
 #include "stac/base/log.h"
 #include "stac/base/revision.h"
+#include "stac/segment/openmp_wait.h"
 
 int main(int argc, char** argv) {
+#if STAC_HAS_SERVER
+  stac::RestartWithSleepingThreads(argv);
+#endif
   CLI::App app(
       "Streams video to an edge server for real-time semantic segmentation, spending bits "
       "only where the network is sensitive.",
