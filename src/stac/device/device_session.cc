@@ -79,6 +79,8 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
     class_count_ = welcome.class_count;
     planner_.SetLadder(profile_.ladder());
   }
+  max_keyframe_fps_ = welcome.max_keyframe_fps;
+  Configure(configuration_);
   connected_ = true;
   need_idr_ = true;
   return OkStatus();
@@ -314,7 +316,9 @@ Result<std::optional<PropagatedLabels>> DeviceSession::MakeUpstreamLabels() {
 
 void DeviceSession::Configure(const Configuration& configuration) {
   configuration_ = configuration;
-  schedule_.SetRate(configuration.keyframe_fps);
+  const double wanted = configuration.keyframe_fps;
+  const bool limited = max_keyframe_fps_ > 0 && (wanted <= 0 || wanted > max_keyframe_fps_);
+  schedule_.SetRate(limited ? max_keyframe_fps_ : wanted);
 }
 
 }  // namespace stac

@@ -108,6 +108,7 @@ class DeviceSession {
   Result<std::optional<PropagatedLabels>> MakeUpstreamLabels();
 
   // --- configuration ---
+  // A keyframe rate above the server's limit (Welcome) is lowered to it.
   void Configure(const Configuration& configuration);
   const Configuration& configuration() const { return configuration_; }
   const Profile& profile() const { return profile_; }
@@ -144,6 +145,7 @@ class DeviceSession {
   Configuration configuration_;
   Profile profile_;
   int class_count_ = 0;
+  double max_keyframe_fps_ = 0;  // the server's limit; 0: none
   ScalingMatrices matrices_{};
   std::unique_ptr<VideoEncoder> encoder_;
   KeyframePlanner planner_;

@@ -148,6 +148,17 @@ TEST(ClosedLoopTest, MemoryDoesNotGrowOverTwoThousandFrames) {
   EXPECT_LT(after, before + (64u << 10)) << "bytes in use grew over 1500 frames";
 }
 
+TEST(ClosedLoopTest, TheServersLimitOfTheKeyframeRateIsKept) {
+  ServerOptions server;
+  server.max_keyframe_fps = 3;
+  TestLoop loop({}, server);
+  ASSERT_TRUE(loop.Connect());
+  loop.device->Configure({.base_qp = 30, .keyframe_fps = 15});
+  int keyframes = 0;
+  for (const Frame& frame : Street(10)) keyframes += loop.Advance(frame).job.has_value();
+  EXPECT_EQ(keyframes, 2);  // 15 frames/s, at most 3 keyframes/s: frames 0 and 5
+}
+
 TEST(ClosedLoopTest, LabelsGoOnWhileTheServerIsAwayAndAnIdrStartsAgain) {
   TestLoop loop;
   ASSERT_TRUE(loop.Connect());
