@@ -93,7 +93,7 @@ struct ServerStats {
 };
 // device -> server: what the server should do from now on.
 struct Configuration {
-  // The QP of a macroblock of average sensitivity: the paper's B in other units (quant/profile.h).
+  // The QP of a macroblock of average sensitivity: the paper's B in other units (quant/budget.h).
   // -20..71: levels far from the average still reach both ends of the QP range.
   double base_qp = 30;
   double keyframe_fps = 0;
