@@ -7,6 +7,7 @@
 #include "stac/base/file.h"
 #include "stac/base/grid.h"
 #include "stac/base/result.h"
+#include "stac/base/test_folder.h"
 
 namespace stac {
 namespace {
@@ -52,16 +53,14 @@ TEST(BytesTest, EndlessVarintIsRefused) {
 }
 
 TEST(FileTest, WriteIsAtomicAndReadIsBounded) {
-  const auto folder = std::filesystem::temp_directory_path() / "stac_file_test";
-  std::filesystem::remove_all(folder);
-  const auto path = folder / "deep" / "file";
+  const TestFolder folder;
+  const auto path = folder / "deep/file";
   ASSERT_TRUE(WriteFile(path, "hello"));
   ASSERT_TRUE(WriteFile(path, "hello again"));
   EXPECT_EQ(AsText(*ReadFile(path)), "hello again");
   EXPECT_THAT(ReadFile(path, 3).error().message, testing::HasSubstr("more than the 3"));
   EXPECT_THAT(ReadFile(folder / "none").error().message, testing::HasSubstr("no such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
-  std::filesystem::remove_all(folder);
 }
 
 TEST(ClockTest, VirtualTimeNeverRunsBackwards) {

@@ -1,3 +1,4 @@
+#include "stac/base/test_folder.h"
 #include "stac/quant/profile.h"
 
 #include <gtest/gtest.h>
@@ -54,7 +55,8 @@ TEST(ProfileTest, JsonRoundTripIsExact) {
 }
 
 TEST(ProfileTest, FileRoundTripAndHash) {
-  const auto path = std::filesystem::path(testing::TempDir()) / "stac_profile_test.json";
+  const TestFolder folder;
+  const auto path = folder / "profile.json";
   ASSERT_TRUE(WriteProfile(path, SomeProfile()));
   const auto read = ReadProfile(path);
   ASSERT_TRUE(read) << read.error().message;

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 #include "stac/segment/classes.h"
 #include "stac/segment/fake_segmenter.h"
 #include "stac/segment/openmp_wait.h"
@@ -45,7 +46,8 @@ TEST(ClassesTest, KnownListsHaveDistinctNamesAndColors) {
 class ReadClassesTest : public testing::Test {
  protected:
   Result<ClassList> Read(const std::string& text) {
-    const auto path = std::filesystem::path(testing::TempDir()) / "stac_classes_test.json";
+    const TestFolder folder;
+    const auto path = folder / "classes.json";
     EXPECT_TRUE(WriteFile(path, text));
     return ReadClasses(path);
   }

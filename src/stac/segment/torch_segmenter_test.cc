@@ -8,6 +8,7 @@
 #include <random>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 #include "stac/capture/image_io.h"
 #include "stac/segment/segmenter.h"
 #include "stac/segment/torch_segmenter_internal.h"
@@ -194,16 +195,15 @@ TEST(TorchSegmenterTest, RefusesImpossibleObjectivesAndUndefinedGradients) {
 
 class TorchScriptTest : public testing::Test {
  protected:
-  static std::string Path() {
-    return (std::filesystem::path(testing::TempDir()) / "stac_torch_script_test.pt").string();
-  }
-  static Result<std::unique_ptr<Segmenter>> LoadSource(const std::string& source) {
+  std::string Path() const { return (folder_ / "tiny.pt").string(); }
+  Result<std::unique_ptr<Segmenter>> LoadSource(const std::string& source) const {
     torch::jit::Module module("Tiny");
     module.register_parameter("w", at::ones({1, 3, 1, 1}), false);
     module.define(source + "\n");
     module.save(Path());
     return LoadSegmenter(Path());
   }
+  const TestFolder folder_;
 };
 
 TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
@@ -216,7 +216,7 @@ TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
     ASSERT_TRUE(segmenter) << output << ": " << segmenter.error().message;
     EXPECT_EQ((*segmenter)->info().class_count, 3);
     EXPECT_EQ((*segmenter)->info().parameters, 3);
-    EXPECT_EQ((*segmenter)->info().name, "stac_torch_script_test");
+    EXPECT_EQ((*segmenter)->info().name, "tiny");
     EXPECT_EQ((*segmenter)->info().hash.size(), 16u);
     const auto result = (*segmenter)->RunWithGradient(frame, {});
     ASSERT_TRUE(result) << result.error().message;

@@ -1,3 +1,4 @@
+#include "stac/base/test_folder.h"
 #include "stac/segment/networks/networks.h"
 
 #include <gmock/gmock.h>
@@ -201,16 +202,15 @@ TEST(Stacnet, BrokenFilesAreRefused) {
 class StacnetOnDisk : public ::testing::Test {
  protected:
   void SetUp() override { ASSERT_TRUE(WriteFile(path_, SmallFile())); }
-  void TearDown() override { std::filesystem::remove(path_); }
-  const std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / "stac_networks_test.stacnet";
+  const TestFolder folder_;
+  const std::filesystem::path path_ = folder_ / "small.stacnet";
 };
 
 TEST_F(StacnetOnDisk, IsASegmenter) {
   auto segmenter = LoadStacnet(path_.string(), {.device = "cpu"});
   ASSERT_TRUE(segmenter) << segmenter.error().message;
   EXPECT_EQ((*segmenter)->info().class_count, 3);
-  EXPECT_EQ((*segmenter)->info().name, "stac_networks_test");
+  EXPECT_EQ((*segmenter)->info().name, "small");
   Frame frame(96, 64);
   for (int plane = 0; plane < 3; ++plane)
     std::fill_n(frame.MutablePlane(plane), frame.plane(plane).stride * frame.plane(plane).height,
@@ -261,7 +261,7 @@ bool SameWeights(const SegmentationNetwork& a, const SegmentationNetwork& b) {
 }
 
 TEST(ImportWeights, StateDictsLoadFromPickleAndSafetensors) {
-  const auto folder = std::filesystem::temp_directory_path();
+  const TestFolder folder;
   for (const char* name : {"drn-d-22", "bisenet"}) {
     const auto original = *MakeNetwork(name, 19);
     c10::Dict<std::string, torch::Tensor> dict;
@@ -283,10 +283,9 @@ TEST(ImportWeights, StateDictsLoadFromPickleAndSafetensors) {
     safetensors.Append(values.bytes());
     const ByteSpan pickled = AsBytes({pickle.data(), pickle.size()});
     for (const ByteSpan bytes : {pickled, ByteSpan(safetensors.bytes())}) {
-      const auto path = folder / "stac_import_test.weights";
+      const auto path = folder / "weights";
       ASSERT_TRUE(WriteFile(path, bytes));
       const auto tensors = ReadNamedTensors(path);
-      std::filesystem::remove(path);
       ASSERT_TRUE(tensors) << tensors.error().message;
       const auto copy = *MakeNetwork(name, 19);
       ASSERT_FALSE(SameWeights(*copy, *original));
@@ -312,7 +311,8 @@ TEST(ImportWeights, ATrunkAloneIsTakenOnlyWhenAskedFor) {
 }
 
 TEST(ImportWeights, BrokenFilesAreRefused) {
-  const auto path = std::filesystem::temp_directory_path() / "stac_import_test.broken";
+  const TestFolder folder;
+  const auto path = folder / "broken";
   for (const std::string& text :
        {std::string(), std::string("PK\x03\x04 and nothing"), std::string("\x80\x02l\x8a"),
         std::string("\x08\0\0\0\0\0\0\0{\"a\":{}}", 16),
@@ -321,7 +321,6 @@ TEST(ImportWeights, BrokenFilesAreRefused) {
     ASSERT_TRUE(WriteFile(path, text));
     EXPECT_FALSE(ReadNamedTensors(path)) << text;
   }
-  std::filesystem::remove(path);
 }
 
 }  // namespace
