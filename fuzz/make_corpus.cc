@@ -65,6 +65,11 @@ void WriteTunerInputs() {
   Write("profile_table/three_rows",
         AsBytes("base_qp,keyframe_fps,scale,accuracy,kbps\n20,5,1,0.95,900\n30,5,0.5,0.9,400\n"
                 "40,1,1,0.7,100\n"));
+  Write("segment_table/three_rows",
+        AsBytes("system,network,clip,segment,base_qp,keyframe_fps,scale,accuracy,kbps,video_kbps,"
+                "c,d\nstac,net,street,0,30,5,1,0.9,420,400,2.5e+06,8e+06\n"
+                "stac,net,street,0,40,1,0.5,0.7,100,90,2.5e+06,8e+06\n"
+                "stac,net,street,1,30,5,1,0.95,300,280,2e+06,4e+06\n"));
 }
 
 void WriteMaps() {

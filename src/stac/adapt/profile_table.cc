@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <charconv>
-#include <cmath>
 #include <utility>
 
 #include "stac/adapt/controller.h"
+#include "stac/adapt/csv_internal.h"
 #include "stac/base/check.h"
 
 namespace stac {
@@ -31,18 +30,6 @@ class ProfileTableController final : public Controller {
   double share_;
 };
 
-Result<double> ParseCell(std::string_view cell, size_t line, std::string_view name, double low,
-                         double high) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  if (error != std::errc() || end != cell.data() + cell.size() ||
-      !(value >= low && value <= high)) {
-    return Fail("profile table, line {}: {} must be a number within {:g}..{:g}, not '{}'", line,
-                name, low, high, cell.substr(0, 40));
-  }
-  return value;
-}
-
 }  // namespace
 
 ControlDecision Clamp(const ControlDecision& decision, const ControlLimits& limits) {
@@ -63,39 +50,23 @@ std::vector<ProfileRow> ParetoRows(std::vector<ProfileRow> rows) {
 }
 
 Result<std::vector<ProfileRow>> ParseProfileTable(std::string_view csv) {
-  constexpr std::string_view kHeader = "base_qp,keyframe_fps,scale,accuracy,kbps";
+  constexpr std::string_view kTable = "profile table";
+  STAC_ASSIGN_OR_RETURN(const auto lines,
+                        ParseCsv(csv, "base_qp,keyframe_fps,scale,accuracy,kbps", kTable));
   std::vector<ProfileRow> rows;
-  for (size_t number = 1; !csv.empty(); ++number) {
-    const size_t end = std::min(csv.find('\n'), csv.size());
-    std::string_view line = csv.substr(0, end);
-    csv.remove_prefix(std::min(end + 1, csv.size()));
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (number == 1) {
-      if (line != kHeader) return Fail("profile table, line 1: the header must be {}", kHeader);
-      continue;
-    }
-    if (line.empty()) continue;
-    std::vector<std::string_view> cells;
-    for (bool more = true; more;) {
-      const size_t comma = std::min(line.find(','), line.size());
-      cells.push_back(line.substr(0, comma));
-      more = comma < line.size();
-      line.remove_prefix(std::min(comma + 1, line.size()));
-    }
-    if (cells.size() != 5) {
-      return Fail("profile table, line {}: {} values instead of 5", number, cells.size());
-    }
+  for (const CsvRow& line : lines) {
+    const auto cell = [&](size_t at, std::string_view name, double low, double high) {
+      return ParseCell(line, at, name, low, high, kTable);
+    };
     ProfileRow row;
     ControlDecision& configuration = row.configuration;
-    STAC_ASSIGN_OR_RETURN(configuration.base_qp, ParseCell(cells[0], number, "base_qp", -20, 71));
-    STAC_ASSIGN_OR_RETURN(configuration.keyframe_fps,
-                          ParseCell(cells[1], number, "keyframe_fps", 0, 1000));
-    STAC_ASSIGN_OR_RETURN(configuration.scale, ParseCell(cells[2], number, "scale", 0.01, 1));
-    STAC_ASSIGN_OR_RETURN(row.accuracy, ParseCell(cells[3], number, "accuracy", 0, 1));
-    STAC_ASSIGN_OR_RETURN(row.kbps, ParseCell(cells[4], number, "kbps", 0, 1e9));
+    STAC_ASSIGN_OR_RETURN(configuration.base_qp, cell(0, "base_qp", -20, 71));
+    STAC_ASSIGN_OR_RETURN(configuration.keyframe_fps, cell(1, "keyframe_fps", 0, 1000));
+    STAC_ASSIGN_OR_RETURN(configuration.scale, cell(2, "scale", 0.01, 1));
+    STAC_ASSIGN_OR_RETURN(row.accuracy, cell(3, "accuracy", 0, 1));
+    STAC_ASSIGN_OR_RETURN(row.kbps, cell(4, "kbps", 0, 1e9));
     rows.push_back(row);
   }
-  if (rows.empty()) return Fail("profile table, line 1: there are no rows");
   return rows;
 }
 
