@@ -8,6 +8,7 @@
 #include "stac/base/log.h"
 #include "stac/base/revision.h"
 #include "stac/lab/analysis.h"
+#include "stac/lab/experiment_inputs.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/workbench.h"
 #include "stac/lab/worker_pool.h"
@@ -16,44 +17,6 @@ namespace stac {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr size_t kDefaultCalibrationFrames = 6;
-
-Result<std::vector<Clip>> LoadClips(const ExperimentSpec& experiment, const LabTools& tools) {
-  std::vector<Clip> clips;
-  for (const ClipEntry& entry : experiment.clips) {
-    STAC_ASSIGN_OR_RETURN(Clip clip, LoadClip(entry, tools));
-    clips.push_back(std::move(clip));
-  }
-  return clips;
-}
-
-Result<CalibrationFrames> LoadCalibration(const ExperimentSpec& experiment,
-                                          const std::vector<Clip>& clips, const LabTools& tools) {
-  CalibrationFrames out;
-  if (experiment.calibration) {
-    STAC_ASSIGN_OR_RETURN(const Clip clip, LoadClip(*experiment.calibration, tools));
-    out.frames = clip.frames;
-    out.hash = clip.hash;
-    out.name = clip.name;
-    return out;
-  }
-  const Clip& clip = clips.front();
-  const size_t count = std::min(clip.frames.size(), kDefaultCalibrationFrames);
-  out.frames.assign(clip.frames.begin(), clip.frames.begin() + static_cast<ptrdiff_t>(count));
-  ByteWriter identity;
-  for (const Frame& frame : out.frames) identity.U64(HashPixels(frame));
-  out.hash = HexHash(identity.bytes());
-  out.name = clip.name;
-  return out;
-}
-
-// Identity of a network, known without loading it.
-Result<std::string> NetworkHash(const NetworkEntry& network) {
-  auto bytes = ReadFile(network.path);
-  if (!bytes) return Fail("network {}: {}", network.name, bytes.error().message);
-  return HexHash(*bytes);
-}
 
 bool NeedsImportance(const std::vector<PointSpec>& points, size_t network, size_t clip) {
   return std::any_of(points.begin(), points.end(), [&](const PointSpec& point) {
@@ -110,9 +73,7 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
   STAC_ASSIGN_OR_RETURN(const std::vector<Clip> clips, LoadClips(experiment, tools));
   STAC_ASSIGN_OR_RETURN(const CalibrationFrames calibration,
                         LoadCalibration(experiment, clips, tools));
-  for (NetworkEntry& network : experiment.networks) {
-    STAC_ASSIGN_OR_RETURN(network.hash, NetworkHash(network));
-  }
+  STAC_RETURN_IF_ERROR(FillNetworkHashes(experiment));
   const auto make_bench = [&] {
     return std::make_shared<Workbench>(experiment, clips, calibration, tools, cache);
   };

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
@@ -12,6 +11,7 @@
 #include "stac/base/bytes.h"
 #include "stac/base/check.h"
 #include "stac/base/file.h"
+#include "stac/lab/toml_reader_internal.h"
 
 namespace stac {
 namespace {
@@ -23,7 +23,6 @@ const std::vector<std::pair<std::string, FigureKind>> kFigureKinds = {
     {"fake-loss", FigureKind::kFakeLoss},
     {"level-deviation", FigureKind::kLevelDeviation},
 };
-const std::vector<std::string> kHumanLabels = {"", "camvid11", "train_ids"};
 
 // Numbers in TOML are written in several ways; knobs hold them as the text a system spec takes.
 std::string ValueText(const toml::node& node) {
@@ -33,99 +32,6 @@ std::string ValueText(const toml::node& node) {
   if (const auto* flag = node.as_boolean()) return flag->get() ? "1" : "0";
   return {};
 }
-
-// Reads tables and remembers the first error with its line.
-class Reader {
- public:
-  explicit Reader(std::string file) : file_(std::move(file)) {}
-
-  const std::optional<Error>& error() const { return error_; }
-
-  template <typename... Args>
-  void Complain(const toml::node& at, fmt::format_string<Args...> format, Args&&... args) {
-    if (error_) return;
-    error_ = Error{fmt::format("{}:{}: {}", file_, at.source().begin.line,
-                               fmt::format(format, std::forward<Args>(args)...))};
-  }
-
-  // Every key of the table must be one of these.
-  void OnlyKeys(const toml::table& table, const std::vector<std::string>& keys) {
-    for (const auto& [key, node] : table) {
-      const std::string name(key.str());
-      if (std::find(keys.begin(), keys.end(), name) == keys.end()) {
-        Complain(node, "unknown key '{}'; allowed here: {}", name, fmt::join(keys, ", "));
-      }
-    }
-  }
-
-  std::string Text(const toml::table& table, const std::string& key, const std::string& fallback) {
-    const toml::node* node = table.get(key);
-    if (node == nullptr) return fallback;
-    if (!node->is_string()) {
-      Complain(*node, "'{}' must be a text in quotes", key);
-      return fallback;
-    }
-    return node->as_string()->get();
-  }
-  std::string NeededText(const toml::table& table, const std::string& key) {
-    if (!table.contains(key)) Complain(table, "'{}' is missing in this table", key);
-    return Text(table, key, "");
-  }
-  std::string Choice(const toml::table& table, const std::string& key,
-                     const std::vector<std::string>& choices, const std::string& fallback) {
-    const std::string text = Text(table, key, fallback);
-    if (std::find(choices.begin(), choices.end(), text) == choices.end()) {
-      Complain(*table.get(key), "'{}' is \"{}\"; allowed: {}", key, text, fmt::join(choices, ", "));
-    }
-    return text;
-  }
-  double Number(const toml::table& table, const std::string& key, double fallback, double low,
-                double high, bool whole) {
-    const toml::node* node = table.get(key);
-    if (node == nullptr) return fallback;
-    const auto value = node->value<double>();
-    if (!value || !(*value >= low && *value <= high) || (whole && *value != std::floor(*value))) {
-      Complain(*node, "'{}' must be a {} {}..{}", key, whole ? "whole number" : "number", low,
-               high);
-      return fallback;
-    }
-    return *value;
-  }
-  int Whole(const toml::table& table, const std::string& key, int fallback, int low, int high) {
-    return static_cast<int>(Number(table, key, fallback, low, high, true));
-  }
-
-  // Calls `visit` for each table of an array [[key]].
-  template <typename Visit>
-  void Tables(const toml::table& table, const std::string& key, Visit&& visit) {
-    const toml::node* node = table.get(key);
-    if (node == nullptr) return;
-    const toml::array* array = node->as_array();
-    if (array == nullptr || !array->is_homogeneous(toml::node_type::table)) {
-      Complain(*node, "'{}' must be written as [[{}]] tables", key, key);
-      return;
-    }
-    for (const toml::node& item : *array) visit(*item.as_table());
-  }
-
-  std::string Path(const toml::table& table, const std::string& key) {
-    std::string path = NeededText(table, key);
-    constexpr std::string_view kVariable = "$STAC_DATA";
-    if (path.starts_with(kVariable)) {
-      const std::filesystem::path data = DataFolder();
-      if (data.empty()) {
-        Complain(*table.get(key), "'{}' needs the shared data: set STAC_DATA to its folder", key);
-        return path;
-      }
-      path.replace(0, kVariable.size(), data.string());
-    }
-    return path;
-  }
-
- private:
-  std::string file_;
-  std::optional<Error> error_;
-};
 
 struct Quick {
   int frames = 0, networks = 0, clips = 0, knob_values = 0;
@@ -142,22 +48,7 @@ std::vector<std::string> Thinned(const std::vector<std::string>& values, int cou
   return kept;
 }
 
-ClipEntry ReadClip(Reader& reader, const toml::table& table) {
-  reader.OnlyKeys(
-      table, {"name", "source", "first", "frames", "step", "max_width", "folder_fps", "human"});
-  ClipEntry clip;
-  clip.name = reader.NeededText(table, "name");
-  clip.source = reader.Path(table, "source");
-  clip.first = reader.Whole(table, "first", 0, 0, 1 << 30);
-  clip.frames = reader.Whole(table, "frames", 0, 0, 1 << 30);
-  clip.step = reader.Whole(table, "step", 1, 1, 1000);
-  clip.max_width = reader.Whole(table, "max_width", 0, 0, 16384);
-  clip.folder_fps = reader.Number(table, "folder_fps", 15, 0.1, 1000, false);
-  clip.human = reader.Choice(table, "human", kHumanLabels, "");
-  return clip;
-}
-
-void ReadKnobs(Reader& reader, const toml::table& table, SystemEntry& entry) {
+void ReadKnobs(TomlReader& reader, const toml::table& table, SystemEntry& entry) {
   const toml::node* node = table.get("knobs");
   if (node == nullptr) return;
   const toml::table* knobs = node->as_table();
@@ -182,7 +73,7 @@ void ReadKnobs(Reader& reader, const toml::table& table, SystemEntry& entry) {
   }
 }
 
-void ReadSystem(Reader& reader, const toml::table& table, ExperimentSpec& out) {
+void ReadSystem(TomlReader& reader, const toml::table& table, ExperimentSpec& out) {
   reader.OnlyKeys(table, {"name", "spec", "knobs"});
   const std::string text = reader.NeededText(table, "spec");
   auto spec = SystemSpec::Parse(text);
@@ -223,7 +114,7 @@ Result<ExperimentSpec> ParseExperiment(std::string_view text, const std::string&
   } catch (const toml::parse_error& error) {
     return Fail("{}:{}: {}", file_name, error.source().begin.line, error.description());
   }
-  Reader reader(file_name);
+  TomlReader reader(file_name);
   reader.OnlyKeys(root, {"name", "title", "figure", "reference", "seed", "network_threads",
                          "network", "clip", "system", "calibration", "quick"});
   ExperimentSpec out;

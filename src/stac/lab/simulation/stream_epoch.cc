@@ -1,0 +1,139 @@
+#include "stac/lab/simulation/stream_epoch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stac/base/check.h"
+#include "stac/lab/session_options.h"
+#include "stac/lab/two_level_plan.h"
+#include "stac/lab/workbench.h"
+#include "stac/quant/level_ladder.h"
+
+namespace stac {
+namespace {
+
+// GRACE with a B that changes from frame to frame.
+class SteppedJpegEncoder final : public VideoEncoder {
+ public:
+  SteppedJpegEncoder(const FrequencyGradients& gradients, std::shared_ptr<const double> step,
+                     const JpegFunctions& functions)
+      : gradients_(gradients), step_(std::move(step)), functions_(functions) {}
+
+  Result<EncodedFrame> Encode(const Frame& frame, const QpMap*, bool) override {
+    EncodedFrame out{.id = frame.id, .idr = true};
+    STAC_ASSIGN_OR_RETURN(out.access_unit,
+                          functions_.encode(frame, GraceTables(gradients_, *step_)));
+    return out;
+  }
+  Status SetBitrate(double) override { return Fail("JPEG streams have no rate control"); }
+  std::string Describe() const override { return "JPEG with GRACE's tables"; }
+
+ private:
+  FrequencyGradients gradients_;
+  std::shared_ptr<const double> step_;
+  JpegFunctions functions_;
+};
+
+// Only uniform QPs of the base QP, except where a plan is made elsewhere: as session_options.h has
+// it, but with x264 coding the given QPs, so that they can change from frame to frame.
+DeviceOptions AdaptiveDeviceOptions(const SystemSpec& spec, const Frame& frame, double fps) {
+  DeviceOptions options = DeviceOptionsOf(spec, frame, fps);
+  options.propagate_labels = ShowsPropagatedLabels(spec);
+  if (spec.kind() == SystemKind::kCasva) {
+    options.encoder.mode = RateMode::kQpMap;
+    options.planner.aq_strength = spec.Number("aq");
+  }
+  if (spec.kind() == SystemKind::kStac) {
+    options.planner.first_frame_offset = spec.Number("first_offset");
+  }
+  return options;
+}
+
+}  // namespace
+
+bool IsAdaptive(const SystemSpec& spec) {
+  return spec.kind() == SystemKind::kStac || spec.kind() == SystemKind::kAccMpeg ||
+         spec.kind() == SystemKind::kCasva || spec.kind() == SystemKind::kGracePlus;
+}
+
+bool ShowsPropagatedLabels(const SystemSpec& spec) { return spec.Flag("propagate"); }
+
+StreamEpoch::StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs,
+                         const LoopedClip& frames, FrameId first, const ManualClock* clock,
+                         const LabTools& tools)
+    : spec_(spec),
+      in_(inputs),
+      frames_(frames),
+      first_(first),
+      jpeg_step_(std::make_shared<double>(16)),
+      reduced_(frames.At(0).width() != inputs.clip.width()),
+      labels_only_(inputs.network),
+      enlarging_(UsesLevels(spec) ? inputs.network : labels_only_, inputs.clip.width(),
+                 inputs.clip.height()) {
+  STAC_CHECK(IsAdaptive(spec));
+  STAC_CHECK(spec.kind() != SystemKind::kAccMpeg || inputs.importance != nullptr);
+  // Labels that are carried along the flow would have to be carried at full size.
+  STAC_CHECK(!reduced_ || !ShowsPropagatedLabels(spec));
+  const Profile profile = ProfileOf(spec, inputs.profile);
+  DeviceSession::EncoderFactory encoders = tools.make_encoder;
+  if (spec.kind() == SystemKind::kGracePlus) {
+    encoders = [step = jpeg_step_, &tools, gradients = profile.gradients](
+                   const EncoderOptions&) -> Result<std::unique_ptr<VideoEncoder>> {
+      return std::make_unique<SteppedJpegEncoder>(gradients, step, tools.jpeg);
+    };
+  }
+  const Frame frame = frames.At(first);
+  const bool motion = ShowsPropagatedLabels(spec) || UsesLevels(spec);
+  device_ = std::make_unique<DeviceSession>(AdaptiveDeviceOptions(spec, frame, inputs.clip.fps),
+                                            motion ? frames.MakeFlow() : MakeZeroFlow(),
+                                            std::move(encoders), clock);
+  server_ = std::make_unique<ServerSession>(ServerOptionsOf(spec, inputs.seed), profile,
+                                            inputs.network.info(),
+                                            DecoderOf(spec, frame.color(), tools), clock);
+}
+
+StreamEpoch::~StreamEpoch() = default;
+
+Status StreamEpoch::Connect() { return device_->OnWelcome(server_->OnHello(device_->MakeHello())); }
+
+void StreamEpoch::Configure(const ControlDecision& decision) {
+  decision_ = decision;
+  // GRACE's B as H.264's step of the same QP, as far as JPEG's tables go.
+  *jpeg_step_ = std::clamp(StepOfQp(decision.base_qp), 1.0, 255.0);
+  device_->Configure({.base_qp = decision.base_qp, .keyframe_fps = decision.keyframe_fps});
+}
+
+std::optional<Grid<float>> StreamEpoch::WantedQp(const Frame& frame) const {
+  if (spec_.kind() == SystemKind::kStac || spec_.kind() == SystemKind::kGracePlus) {
+    return std::nullopt;
+  }
+  const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+  const int columns = grid.mb_columns(), rows = grid.mb_rows();
+  const auto qp = static_cast<float>(decision_.base_qp);
+  // x264's own rate control codes the first frame three QP finer than those after it.
+  const float offset = frame.id == first_ ? -3.0f : 0.0f;
+  Grid<float> wanted(columns, rows, qp + offset);
+  if (spec_.kind() == SystemKind::kAccMpeg) {
+    const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
+    const SensitivityMap importance =
+        ResampleMap((*in_.importance)[frames_.ClipFrame(assessed)], columns, rows);
+    wanted = AccMpegQp(importance, spec_.With({{"qp", fmt::format("{}", qp + offset)}}).value());
+  }
+  return wanted;
+}
+
+std::optional<KeyframeJob> StreamEpoch::Plan(const Frame& frame) {
+  const std::optional<Grid<float>> wanted = WantedQp(frame);
+  return device_->PlanKeyframe(wanted ? &*wanted : nullptr);
+}
+
+Result<ServerAnswer> StreamEpoch::Segment(const PendingFrame& pending) {
+  Segmenter* network = &in_.network;
+  if (!UsesLevels(spec_)) network = &labels_only_;
+  if (reduced_) network = &enlarging_;
+  STAC_ASSIGN_OR_RETURN(ServerAnswer answer, server_->Segment(pending, *network, 0));
+  if (reduced_) answer.labels = enlarging_.full_labels();
+  return answer;
+}
+
+}  // namespace stac

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "stac/adapt/controller.h"
+#include "stac/lab/lab_tools.h"
+#include "stac/lab/segmenter_wrappers.h"
+#include "stac/lab/simulation/looped_clip.h"
+#include "stac/lab/system_spec.h"
+#include "stac/quant/profile.h"
+
+namespace stac {
+
+// What all streams over one clip and network read. All borrowed.
+struct StreamInputs {
+  const Clip& clip;
+  Segmenter& network;
+  const Profile& profile;
+  const std::vector<LabelMap>& reference;  // of the clip's frames: the truth
+  // accmpeg: importance of the macroblocks of each of the clip's frames; null for others.
+  const std::vector<SensitivityMap>* importance = nullptr;
+  uint64_t seed = 1;
+};
+
+// True for the systems that can change their configuration while they run: stac, accmpeg, casva,
+// grace+.
+bool IsAdaptive(const SystemSpec& spec);
+// True if labels of every frame come from propagation, without waiting (section V-B).
+bool ShowsPropagatedLabels(const SystemSpec& spec);
+
+// Device and server session of one system at one size of the coded frames. A change of size starts
+// a new epoch, with an IDR; everything else changes by Configure.
+class StreamEpoch {
+ public:
+  // `frames`: the clip at the size that is coded. `first`: the first frame of the stream to belong
+  // to this epoch. Everything is borrowed.
+  StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs, const LoopedClip& frames,
+              FrameId first, const ManualClock* clock, const LabTools& tools);
+  ~StreamEpoch();
+
+  Status Connect();
+  void Configure(const ControlDecision& decision);
+  // Plans the current frame of `device` as a keyframe if one is due.
+  std::optional<KeyframeJob> Plan(const Frame& frame);
+  // Segments one keyframe. The labels of the answer are at the clip's full size.
+  Result<ServerAnswer> Segment(const PendingFrame& pending);
+
+  DeviceSession& device() { return *device_; }
+  ServerSession& server() { return *server_; }
+  const LoopedClip& frames() const { return frames_; }
+  FrameId first() const { return first_; }
+
+ private:
+  std::optional<Grid<float>> WantedQp(const Frame& frame) const;
+
+  const SystemSpec& spec_;
+  const StreamInputs& in_;
+  const LoopedClip& frames_;
+  FrameId first_;
+  std::shared_ptr<double> jpeg_step_;
+  ControlDecision decision_;
+  bool reduced_;
+  LabelsOnlySegmenter labels_only_;
+  EnlargingSegmenter enlarging_;
+  std::unique_ptr<DeviceSession> device_;
+  std::unique_ptr<ServerSession> server_;
+};
+
+}  // namespace stac

@@ -1,0 +1,379 @@
+#include "stac/lab/simulation/stream_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <limits>
+#include <variant>
+
+#include "stac/base/check.h"
+#include "stac/lab/session_options.h"
+#include "stac/transport/simulated_link.h"
+
+namespace stac {
+namespace {
+
+constexpr Micros kNever = std::numeric_limits<Micros>::max();
+constexpr Micros kSecond = 1'000'000;
+// As the live device has it: what could not be sent for so long is worthless.
+constexpr Micros kKeyframeTtl = 2'000'000;
+// Sessions of earlier sizes whose keyframes may still be on their way.
+constexpr size_t kEpochsKept = 6;
+
+Micros FromMs(double ms) { return static_cast<Micros>(std::llround(ms * 1000)); }
+
+SimulatedLinkOptions LinkOptions(const StreamOptions& options, const Trace& uplink) {
+  SimulatedDirection up{.trace = uplink,
+                        .delay_us = FromMs(options.link.delay_ms),
+                        .jitter_us = FromMs(options.link.jitter_ms),
+                        .loss = options.link.loss};
+  SimulatedDirection down = up;
+  down.trace = ConstantTrace(options.link.down_kbps);
+  return {.up = std::move(up), .down = std::move(down), .seed = options.seed};
+}
+
+// The frame that a message of either side belongs to; nullopt: the session as a whole.
+std::optional<FrameId> FrameOf(const Message& message) {
+  if (const auto* coded = std::get_if<CodedFrame>(&message)) return coded->frame;
+  if (const auto* levels = std::get_if<Levels>(&message)) return levels->frame;
+  if (const auto* labels = std::get_if<Labels>(&message)) return labels->frame;
+  if (const auto* stats = std::get_if<ServerStats>(&message)) return stats->frame;
+  return std::nullopt;
+}
+
+class Simulation {
+ public:
+  Simulation(const SystemSpec& spec, const StreamInputs& inputs, LoopedClips& clips,
+             const Trace& uplink, Controller& controller, const StreamOptions& options,
+             const LabTools& tools)
+      : spec_(spec),
+        in_(inputs),
+        clips_(clips),
+        full_(clips.At(1)),
+        controller_(controller),
+        options_(options),
+        tools_(tools),
+        capacity_(uplink),
+        link_(MakeSimulatedLink(LinkOptions(options, uplink), &clock_)),
+        content_(options.content, full_, tools),
+        score_(full_, inputs.reference, inputs.network.info().class_count),
+        propagates_(ShowsPropagatedLabels(spec)) {}
+
+  Result<StreamResult> Run() {
+    const auto count = static_cast<FrameId>(std::llround(options_.seconds * in_.clip.fps));
+    for (FrameId id = 0; id < count; ++id) {
+      const Micros captured = full_.At(id).pts;
+      const auto second = static_cast<size_t>(captured / kSecond);
+      if (second >= result_.seconds.size()) {
+        STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(second) * kSecond));
+        STAC_RETURN_IF_ERROR(StartSecond(second, id));
+      }
+      STAC_RETURN_IF_ERROR(RunUntil(captured));
+      STAC_RETURN_IF_ERROR(Capture(id));
+    }
+    STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(options_.seconds * 1e6)));
+    if (!propagates_) score_.FinishWaiting(count);
+    result_.frames = score_.frames();
+    AverageSeconds();
+    return std::move(result_);
+  }
+
+ private:
+  struct Outgoing {
+    FrameId frame = 0;
+    Bytes wire;
+    Micros ready = kNever;
+  };
+  struct Working {
+    StreamEpoch* epoch = nullptr;
+    PendingFrame frame;
+    Micros done = kNever;
+  };
+  struct OnItsWay {
+    std::optional<FrameId> frame;  // nullopt: another message
+    Micros sent = 0;
+  };
+
+  StreamEpoch& epoch() { return *epochs_.back(); }
+  // Null if the frame is so old that its sessions are gone.
+  StreamEpoch* EpochOf(FrameId frame) {
+    for (auto found = epochs_.rbegin(); found != epochs_.rend(); ++found) {
+      if ((*found)->first() <= frame) return found->get();
+    }
+    return nullptr;
+  }
+
+  // --- every second ---
+  Status StartSecond(size_t second, FrameId next) {
+    SecondOutcome outcome;
+    const auto start = static_cast<Micros>(second) * kSecond;
+    outcome.bandwidth_kbps =
+        (capacity_.BitsUntil(start + kSecond) - capacity_.BitsUntil(start)) / 1000;
+    outcome.told_kbps =
+        options_.oracle ? outcome.bandwidth_kbps : link_.device->Stats().estimated_kbps;
+    outcome.decision = Clamp(options_.start, options_.limits);
+    if (second > 0) {
+      const SecondOutcome& last = result_.seconds.back();
+      STAC_ASSIGN_OR_RETURN(const ContentMetrics content, content_.BeforeSecond(next));
+      outcome.decision = Clamp(controller_.Decide({.last_kbps = last.coded_kbps,
+                                                   .bandwidth_kbps = outcome.told_kbps,
+                                                   .last_base_qp = last.decision.base_qp,
+                                                   .last_keyframe_fps = last.decision.keyframe_fps,
+                                                   .last_scale = last.decision.scale,
+                                                   .c = content.c,
+                                                   .d = content.d}),
+                               options_.limits);
+      if (outcome.decision != last.decision && options_.link.discard_unfinished) Discard();
+    }
+    result_.seconds.push_back(outcome);
+    return Apply(outcome.decision, next);
+  }
+
+  Status Apply(const ControlDecision& decision, FrameId next) {
+    // Propagated labels are carried at the coded size, so those systems stay at full size.
+    const double scale = propagates_ ? 1 : decision.scale;
+    if (epochs_.empty() || scale != scale_) {
+      if (!epochs_.empty()) Flush();
+      scale_ = scale;
+      if (epochs_.size() >= kEpochsKept && working_.epoch != epochs_.front().get()) {
+        epochs_.pop_front();
+      }
+      epochs_.push_back(
+          std::make_unique<StreamEpoch>(spec_, in_, clips_.At(scale), next, &clock_, tools_));
+      STAC_RETURN_IF_ERROR(epoch().Connect());
+    }
+    epoch().Configure(decision);
+    Post(std::nullopt, Serialize(epoch().device().configuration()), 0);
+    return OkStatus();
+  }
+
+  void Discard() {
+    for (int64_t left = link_.device->DiscardUnsent(); left > 0; --left) {
+      STAC_CHECK(!on_its_way_.empty());
+      if (const auto frame = on_its_way_.back().frame) Lose(*frame);
+      on_its_way_.pop_back();
+    }
+  }
+  void Lose(FrameId frame) {
+    if (StreamEpoch* owner = EpochOf(frame)) owner->device().OnKeyframeLost(frame);
+  }
+  // A keyframe of the last epoch that is still being coded goes out at once.
+  void Flush() {
+    if (coding_.ready != kNever) SendCoded();
+  }
+
+  // --- every frame ---
+  Status Capture(FrameId id) {
+    const Frame full = full_.At(id);
+    content_.OnFrame(full);
+    DeviceSession& device = epoch().device();
+    const LabelMap& labels = device.OnFrame(epoch().frames().At(id));
+    if (propagates_) {
+      const auto& times = options_.compute;
+      score_.OnPropagated(id, labels, times.measured ? full_.flow_ms() : times.flow_ms);
+    }
+    NoticeExpired();
+    if (coding_.ready != kNever || Backlogged()) return OkStatus();
+    Stopwatch watch;
+    const auto job = epoch().Plan(epoch().frames().At(id));
+    if (!job) return OkStatus();
+    STAC_ASSIGN_OR_RETURN(EncodedFrame coded, device.Encode(*job));
+    coding_.frame = id;
+    coding_.wire = Serialize(device.MakeMessage(*job, std::move(coded)));
+    coding_.ready = clock_.Now() + FromMs(options_.compute.measured ? watch.Milliseconds()
+                                                                    : options_.compute.encode_ms);
+    SecondOutcome& second = result_.seconds.back();
+    second.coded_kbps += static_cast<double>(coding_.wire.size()) * 8e-3;
+    ++second.keyframes;
+    return OkStatus();
+  }
+
+  // Keyframes are dropped before they are coded, so that references stay valid.
+  bool Backlogged() const {
+    if (options_.link.max_backlog_ms <= 0) return false;
+    const LinkStats stats = link_.device->Stats();
+    const double told = result_.seconds.back().told_kbps;
+    if (told <= 0 && !options_.oracle) return false;  // nothing is known yet
+    const double kbps = std::max(told, 1.0);
+    // What is acknowledged is known a round trip late.
+    return static_cast<double>(stats.unsent_bytes) * 8 / kbps >
+           options_.link.max_backlog_ms + stats.rtt_ms;
+  }
+
+  // Messages that waited for too long are gone: whatever has not arrived may be among them.
+  void NoticeExpired() {
+    const int64_t expired = link_.device->Stats().messages_expired;
+    if (expired == expired_) return;
+    expired_ = expired;
+    for (const OnItsWay& message : on_its_way_) {
+      if (message.frame) Lose(*message.frame);
+    }
+  }
+
+  // --- between frames ---
+  Status RunUntil(Micros time) {
+    for (;;) {
+      STAC_RETURN_IF_ERROR(Serve());
+      const Micros next =
+          std::min({coding_.ready, working_.done, link_.device->NextEvent().value_or(kNever)});
+      if (next > time) break;
+      clock_.AdvanceTo(std::max(next, clock_.Now()));
+    }
+    clock_.AdvanceTo(time);
+    return Serve();
+  }
+
+  // Everything that is due now.
+  Status Serve() {
+    const Micros now = clock_.Now();
+    if (coding_.ready <= now) SendCoded();
+    for (;;) {
+      STAC_ASSIGN_OR_RETURN(const auto wire, link_.server->Receive());
+      if (!wire) break;
+      STAC_RETURN_IF_ERROR(ReceiveAtServer(*wire));
+    }
+    if (working_.done <= now) STAC_RETURN_IF_ERROR(FinishWork());
+    if (working_.done == kNever) STAC_RETURN_IF_ERROR(StartWork());
+    for (;;) {
+      STAC_ASSIGN_OR_RETURN(const auto wire, link_.device->Receive());
+      if (!wire) break;
+      STAC_RETURN_IF_ERROR(ReceiveAtDevice(*wire));
+    }
+    return OkStatus();
+  }
+
+  void SendCoded() {
+    Post(coding_.frame, coding_.wire, kKeyframeTtl);
+    coding_.ready = kNever;
+  }
+  void Post(std::optional<FrameId> frame, const Bytes& wire, Micros ttl) {
+    if (link_.device->Send(wire, ttl)) {
+      on_its_way_.push_back({frame, clock_.Now()});
+    } else if (frame) {
+      Lose(*frame);
+    }
+  }
+
+  Status ReceiveAtServer(const Bytes& wire) {
+    STAC_ASSIGN_OR_RETURN(const Message message, Parse(wire));
+    const auto frame = FrameOf(message);
+    // First in, first out: what stands before it has expired.
+    while (!on_its_way_.empty() && on_its_way_.front().frame != frame) on_its_way_.pop_front();
+    if (!on_its_way_.empty()) {
+      if (frame) score_.OnArrived(*frame, on_its_way_.front().sent, clock_.Now());
+      on_its_way_.pop_front();
+    }
+    StreamEpoch* owner = frame ? EpochOf(*frame) : &epoch();
+    if (owner == nullptr) return OkStatus();
+    STAC_ASSIGN_OR_RETURN(const auto at_once, owner->server().OnMessage(message));
+    return Answer(at_once);
+  }
+
+  Status StartWork() {
+    for (const auto& candidate : epochs_) {
+      auto pending = candidate->server().TakePending();
+      if (!pending) continue;
+      const auto& times = options_.compute;
+      const double given =
+          times.decode_ms + times.forward_ms + (UsesLevels(spec_) ? times.gradient_ms : 0);
+      working_.epoch = candidate.get();
+      working_.frame = std::move(*pending);
+      working_.done = clock_.Now() + FromMs(given);
+      if (times.measured) {  // the answer is needed to know how long it takes
+        STAC_ASSIGN_OR_RETURN(measured_, working_.epoch->Segment(working_.frame));
+        working_.done =
+            clock_.Now() + FromMs(measured_.stats.decode_ms + measured_.stats.forward_ms +
+                                  measured_.stats.gradient_ms);
+      }
+      return OkStatus();
+    }
+    return OkStatus();
+  }
+
+  Status FinishWork() {
+    working_.done = kNever;
+    ServerAnswer answer = std::move(measured_);
+    measured_ = {};
+    if (!options_.compute.measured) {
+      STAC_ASSIGN_OR_RETURN(answer, working_.epoch->Segment(working_.frame));
+    }
+    answers_[working_.frame.frame.id] = std::move(answer.labels);
+    return Answer(answer.messages);
+  }
+
+  Status Answer(const std::vector<Message>& messages) {
+    for (const Message& message : messages) {
+      STAC_RETURN_IF_ERROR(link_.server->Send(Serialize(message), 0));
+    }
+    return OkStatus();
+  }
+
+  Status ReceiveAtDevice(const Bytes& wire) {
+    STAC_ASSIGN_OR_RETURN(const Message message, Parse(wire));
+    const auto frame = FrameOf(message);
+    if (!frame) return Fail("the server sent a message without a frame");
+    StreamEpoch* owner = EpochOf(*frame);
+    if (owner == nullptr) return OkStatus();
+    STAC_ASSIGN_OR_RETURN(const auto report, owner->device().OnMessage(message));
+    if (!report) return OkStatus();
+    const auto labels = answers_.find(*frame);
+    if (labels == answers_.end()) return OkStatus();  // dropped by the server, or an error
+    if (!propagates_) score_.OnAnswered(*frame, labels->second, clock_.Now());
+    answers_.erase(answers_.begin(), std::next(labels));
+    return OkStatus();
+  }
+
+  void AverageSeconds() {
+    std::vector<int> counts(result_.seconds.size());
+    for (const FrameOutcome& frame : result_.frames) {
+      const auto second = std::min(static_cast<size_t>(frame.time_s), counts.size() - 1);
+      result_.seconds[second].pa += frame.pa;
+      ++counts[second];
+    }
+    for (size_t i = 0; i < counts.size(); ++i) {
+      if (counts[i] > 0) result_.seconds[i].pa /= counts[i];
+    }
+  }
+
+  const SystemSpec& spec_;
+  const StreamInputs& in_;
+  LoopedClips& clips_;
+  const LoopedClip& full_;
+  Controller& controller_;
+  const StreamOptions& options_;
+  const LabTools& tools_;
+
+  ManualClock clock_;
+  TraceIntegral capacity_;
+  SimulatedLinkPair link_;
+  std::deque<std::unique_ptr<StreamEpoch>> epochs_;  // oldest first; the last one is in use
+  double scale_ = 1;
+  SegmentContent content_;
+  StreamScore score_;
+  const bool propagates_;
+
+  Outgoing coding_;                  // in the encoder
+  std::deque<OnItsWay> on_its_way_;  // sent and not arrived, oldest first
+  int64_t expired_ = 0;
+  Working working_;  // in the network
+  ServerAnswer measured_;
+  std::map<FrameId, LabelMap> answers_;  // of the server, until the device has them
+  StreamResult result_;
+};
+
+}  // namespace
+
+const LoopedClip& LoopedClips::At(double scale) {
+  auto& clip = sizes_[scale];
+  if (!clip) clip = std::make_unique<LoopedClip>(clip_, scale, tools_);
+  return *clip;
+}
+
+Result<StreamResult> RunStream(const SystemSpec& spec, const StreamInputs& inputs,
+                               LoopedClips& clips, const Trace& uplink, Controller& controller,
+                               const StreamOptions& options, const LabTools& tools) {
+  STAC_CHECK(IsAdaptive(spec));
+  return Simulation(spec, inputs, clips, uplink, controller, options, tools).Run();
+}
+
+}  // namespace stac

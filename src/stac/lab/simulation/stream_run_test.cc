@@ -1,0 +1,237 @@
+#include "stac/lab/simulation/stream_run.h"
+
+#include <gmock/gmock.h>
+
+#include "stac/lab/test_tools.h"
+#include "stac/segment/fake_segmenter.h"
+
+namespace stac {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::Ge;
+using ::testing::Le;
+
+// Says the same every second, or what it is told to say from some second on.
+class Scripted final : public Controller {
+ public:
+  explicit Scripted(ControlDecision always) : always_(always) {}
+  ControlDecision Decide(const ControlInput& input) override {
+    inputs.push_back(input);
+    const auto found = from_call.upper_bound(inputs.size());
+    return found == from_call.begin() ? always_ : std::prev(found)->second;
+  }
+  std::map<size_t, ControlDecision> from_call;
+  std::vector<ControlInput> inputs;
+
+ private:
+  ControlDecision always_;
+};
+
+class StreamRunTest : public ::testing::Test {
+ protected:
+  StreamRunTest()
+      : tools_(TestTools()),
+        clip_(LoadClip({.name = "street", .source = "any", .frames = 12}, tools_).value()),
+        clips_(clip_, tools_),
+        profile_(UncalibratedProfile("fake", network_.info().hash, 8)) {
+    for (const Frame& frame : clip_.frames) {
+      reference_.push_back(network_.Run(frame).value().labels);
+      importance_.emplace_back(8, 6, 1.0f);
+    }
+    options_.seconds = 6;
+    options_.start = {.base_qp = 30, .keyframe_fps = 5};
+    options_.compute.flow_ms = 4;
+  }
+
+  StreamResult Run(const std::string& system, const Trace& trace) {
+    Scripted controller(options_.start);
+    return Run(system, trace, controller);
+  }
+  StreamResult Run(const std::string& system, const Trace& trace, Controller& controller) {
+    const StreamInputs inputs{.clip = clip_,
+                              .network = network_,
+                              .profile = profile_,
+                              .reference = reference_,
+                              .importance = &importance_};
+    const auto spec = SystemSpec::Parse(system);
+    EXPECT_TRUE(spec.has_value()) << spec.error().message;
+    auto result = RunStream(*spec, inputs, clips_, trace, controller, options_, tools_);
+    EXPECT_TRUE(result.has_value()) << result.error().message;
+    return result ? *result : StreamResult{};
+  }
+
+  LabTools tools_;
+  FakeSegmenter network_{8};
+  Clip clip_;
+  LoopedClips clips_;
+  Profile profile_;
+  std::vector<LabelMap> reference_;
+  std::vector<SensitivityMap> importance_;
+  StreamOptions options_;
+};
+
+TEST_F(StreamRunTest, ClipsPlayForwardsAndBackwards) {
+  Clip three = clip_;
+  three.frames.resize(3);
+  const LoopedClip loop(three, 1, tools_);
+  std::vector<size_t> shown;
+  for (FrameId id = 0; id < 7; ++id) shown.push_back(loop.ClipFrame(id));
+  EXPECT_THAT(shown, ElementsAre(0, 1, 2, 1, 0, 1, 2));
+  EXPECT_EQ(loop.At(6).pts, 600'000);
+  EXPECT_TRUE(SamePixels(loop.At(6), three.frames[2]));
+}
+
+TEST_F(StreamRunTest, IsDeterministic) {
+  options_.link.jitter_ms = 10;
+  options_.link.loss = 0.02;
+  options_.oracle = false;
+  const StreamResult a = Run("stac", SyntheticWifiTrace(6, 3));
+  const StreamResult b = Run("stac", SyntheticWifiTrace(6, 3));
+  ASSERT_EQ(a.frames.size(), 60u);
+  ASSERT_EQ(a.seconds.size(), 6u);
+  for (size_t i = 0; i < a.frames.size(); ++i) EXPECT_EQ(a.frames[i].pa, b.frames[i].pa) << i;
+  for (size_t i = 0; i < a.seconds.size(); ++i) {
+    EXPECT_EQ(a.seconds[i].coded_kbps, b.seconds[i].coded_kbps) << i;
+    EXPECT_EQ(a.seconds[i].told_kbps, b.seconds[i].told_kbps) << i;
+  }
+}
+
+TEST_F(StreamRunTest, EveryFrameHasLabelsAtTheTimeOfFlow) {
+  for (const double kbps : {30.0, 300.0, 3000.0}) {
+    const StreamSummary summary = Summarize(Run("stac", ConstantTrace(kbps)), 2);
+    EXPECT_EQ(summary.missing, 0) << kbps;
+    EXPECT_EQ(summary.delay_p99_ms, 4) << kbps;
+    EXPECT_GT(summary.pa, 0.7) << kbps;
+  }
+}
+
+TEST_F(StreamRunTest, TheFirstAnswerTakesTheWholeWay) {
+  // Coded after 10 ms, sent at once (the link is fast), 20 ms there, 3 + 200 + 50 in the network,
+  // 20 back: 303 ms. The first frame after that is at 400 ms.
+  options_.compute = {
+      .flow_ms = 4, .encode_ms = 10, .decode_ms = 3, .forward_ms = 200, .gradient_ms = 50};
+  const StreamResult result = Run("stac", ConstantTrace(1e6));
+  for (int frame = 0; frame < 4; ++frame) EXPECT_TRUE(result.frames[frame].missing) << frame;
+  EXPECT_FALSE(result.frames[4].missing);
+}
+
+TEST_F(StreamRunTest, SystemsThatWaitGetSlowerWithTheLink) {
+  options_.link.max_backlog_ms = 0;
+  const double fast = Summarize(Run("accmpeg", ConstantTrace(5000)), 2).delay_p99_ms;
+  const double slow = Summarize(Run("accmpeg", ConstantTrace(100)), 2).delay_p99_ms;
+  EXPECT_GE(fast, 20);  // propagation
+  EXPECT_LT(fast, 60);
+  EXPECT_GT(slow, 2 * fast);
+}
+
+TEST_F(StreamRunTest, ControllersHearWhatHappened) {
+  Scripted controller({.base_qp = 34, .keyframe_fps = 2});
+  const StreamResult result = Run("stac", ConstantTrace(400), controller);
+  ASSERT_EQ(controller.inputs.size(), 5u);  // not before the first second
+  EXPECT_EQ(controller.inputs[0].bandwidth_kbps, 400);
+  EXPECT_EQ(controller.inputs[0].last_base_qp, 30);
+  EXPECT_EQ(controller.inputs[1].last_base_qp, 34);
+  EXPECT_EQ(controller.inputs[0].last_kbps, result.seconds[0].coded_kbps);
+  EXPECT_GT(controller.inputs[0].c, 0);
+  EXPECT_GT(controller.inputs[0].d, 0);
+  EXPECT_THAT(result.seconds[3].keyframes, AllOf(Ge(1), Le(3)));
+  EXPECT_LT(result.seconds[3].coded_kbps, result.seconds[0].coded_kbps);
+}
+
+TEST_F(StreamRunTest, ContentCanBeLeftOut) {
+  options_.content = ContentKind::kWithoutC;
+  Scripted controller(options_.start);
+  Run("stac", ConstantTrace(400), controller);
+  EXPECT_EQ(controller.inputs[2].c, 1);
+  EXPECT_GT(controller.inputs[2].d, 1);
+  options_.content = ContentKind::kPreencoded;
+  Scripted other(options_.start);
+  Run("stac", ConstantTrace(400), other);
+  EXPECT_GT(other.inputs[2].c, other.inputs[2].d);  // a frame alone needs more bits
+  EXPECT_GT(other.inputs[2].d, 0);
+}
+
+TEST_F(StreamRunTest, TheSizeOfCodedFramesCanChange) {
+  Scripted controller(options_.start);
+  controller.from_call[2] = {.base_qp = 30, .keyframe_fps = 5, .scale = 0.5};
+  controller.from_call[4] = {.base_qp = 30, .keyframe_fps = 5, .scale = 1};
+  const StreamResult result = Run("casva", ConstantTrace(2000), controller);
+  EXPECT_LT(result.seconds[2].coded_kbps, result.seconds[1].coded_kbps);
+  for (size_t i = 1; i < result.seconds.size(); ++i) {
+    EXPECT_GE(result.seconds[i].keyframes, 4) << i;
+    EXPECT_GT(result.seconds[i].pa, 0.5) << i;
+  }
+}
+
+TEST_F(StreamRunTest, GraceSpendsFewerBitsAtAHigherQp) {
+  Scripted controller(options_.start);
+  controller.from_call[3] = {.base_qp = 44, .keyframe_fps = 5};
+  const StreamResult result = Run("grace+", ConstantTrace(2000), controller);
+  EXPECT_LT(result.seconds[5].coded_kbps, result.seconds[1].coded_kbps / 2);
+  EXPECT_EQ(Summarize(result, 2).missing, 0);
+}
+
+TEST_F(StreamRunTest, DiscardedKeyframesDoNotBreakTheStream) {
+  options_.link.discard_unfinished = true;
+  options_.link.max_backlog_ms = 0;
+  Scripted controller(options_.start);
+  for (size_t call = 1; call < 8; ++call) {
+    controller.from_call[call] = {.base_qp = 28.0 + static_cast<double>(call % 2),
+                                  .keyframe_fps = 10};
+  }
+  const StreamSummary summary = Summarize(Run("stac", ConstantTrace(60), controller), 2);
+  EXPECT_EQ(summary.missing, 0);
+  EXPECT_GT(summary.pa, 0.6);
+}
+
+TEST_F(StreamRunTest, LabelsKeepComingWhileTheLinkIsDown) {
+  options_.seconds = 24;
+  const Trace outage{.name = "outage", .points = {{0, 800}, {6, 0}, {16, 800}}, .duration_s = 24};
+  const StreamResult result = Run("stac", outage);
+  double before = 0;
+  for (int second = 2; second < 6; ++second) before += result.seconds[second].pa / 4;
+  for (size_t i = 20; i < result.frames.size(); ++i) {
+    EXPECT_FALSE(result.frames[i].missing) << i;
+    EXPECT_EQ(result.frames[i].delay_ms, 4) << i;
+  }
+  EXPECT_LT(result.seconds[14].pa, before - 0.02);  // so that coming back shows
+  for (int second = 18; second < 24; ++second) {
+    EXPECT_GT(result.seconds[second].pa, before - 0.01) << second;
+  }
+}
+
+TEST_F(StreamRunTest, TheEstimateFindsTheBandwidth) {
+  options_.oracle = false;
+  options_.start = {.base_qp = 20, .keyframe_fps = 10};
+  const StreamResult result = Run("stac", ConstantTrace(300));
+  EXPECT_EQ(result.seconds[0].told_kbps, 0);
+  for (int second = 3; second < 6; ++second) {
+    EXPECT_NEAR(result.seconds[second].told_kbps, 300, 60) << second;
+  }
+}
+
+TEST(StreamSummaryTest, ByHand) {
+  StreamResult result;
+  for (int i = 0; i < 4; ++i) {
+    result.frames.push_back(
+        {.time_s = i * 0.5, .pa = 0.1 * i, .delay_ms = 10.0 * i, .pa_at_hand = 0.05 * i});
+  }
+  result.frames[3].missing = true;
+  result.seconds = {{.bandwidth_kbps = 100, .told_kbps = 100, .coded_kbps = 90},
+                    {.bandwidth_kbps = 100, .told_kbps = 200, .coded_kbps = 150}};
+  const StreamSummary all = Summarize(result, 0);
+  EXPECT_NEAR(all.pa, 0.15, 1e-9);
+  EXPECT_EQ(all.delay_p50_ms, 10);
+  EXPECT_EQ(all.delay_p99_ms, 30);
+  EXPECT_EQ(all.missing, 1);
+  EXPECT_NEAR(all.use_percent, 80, 1e-9);
+  EXPECT_NEAR(all.overshoot_percent, 50, 1e-9);
+  const StreamSummary last = Summarize(result, 1);
+  EXPECT_NEAR(last.pa, 0.25, 1e-9);
+  EXPECT_NEAR(last.use_percent, 75, 1e-9);
+}
+
+}  // namespace
+}  // namespace stac
