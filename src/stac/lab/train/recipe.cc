@@ -181,6 +181,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   loss.Read("teacher", r.teacher_loss, 0, 1e3);
   loss.Read("labels", r.labels_loss, 0, 1e3);
   loss.Read("auxiliary", r.auxiliary_loss, 0, 1e3);
+  loss.Read("balance", r.balance, 0, 1);
   loss.ReadInteger("stride", r.loss_stride, 1, 4);
   if (r.loss_stride == 3) loss.Wrong("loss.stride must be 1, 2 or 4");
   STAC_RETURN_IF_ERROR(loss.Finish());

@@ -63,6 +63,7 @@ struct TrainRecipe {
   double teacher_loss = 1;    // weight of the cross-entropy against the teachers' probabilities
   double labels_loss = 1;     // weight of the cross-entropy against human labels
   double auxiliary_loss = 1;  // weight of each auxiliary head's loss
+  double balance = 0;  // 0..1: how much more the teacher counts where its classes are rare
   // The loss is taken at 1/loss_stride of the crop's size: 1, 2 or 4; with a teacher always 4.
   int loss_stride = 1;
 

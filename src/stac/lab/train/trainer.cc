@@ -15,6 +15,7 @@
 #include "stac/base/revision.h"
 #include "stac/lab/train/batch_internal.h"
 #include "stac/lab/train/checkpoint_internal.h"
+#include "stac/lab/train/losses_internal.h"
 #include "stac/lab/train/validate_internal.h"
 #include "stac/segment/networks/layers_internal.h"
 #include "stac/segment/networks/stacnet_internal.h"
@@ -24,7 +25,6 @@ namespace stac {
 namespace {
 
 constexpr size_t kLossWindow = 20;
-constexpr int64_t kUnknownLabel = 255;
 
 Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& samples) {
   if (samples.empty()) return Fail("there are no pictures to train on");
@@ -42,21 +42,6 @@ Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& s
       return Fail("a picture of the training set has neither labels nor a teacher");
   }
   return OkStatus();
-}
-
-// The mean over cells of -sum_k target_k log softmax(logits)_k. Equal to the KL divergence from
-// the teacher up to a constant.
-torch::Tensor TeacherLoss(const torch::Tensor& logits, const torch::Tensor& teacher) {
-  const torch::Tensor sized = ResizeLike(logits.to(torch::kFloat), teacher);
-  return -(teacher * sized.log_softmax(1)).sum(1).mean();
-}
-
-torch::Tensor LabelsLoss(const torch::Tensor& logits, const torch::Tensor& labels) {
-  const torch::Tensor sized = ResizeTo(logits.to(torch::kFloat), labels.size(1), labels.size(2));
-  const torch::Tensor sum =
-      torch::nll_loss2d(sized.log_softmax(1), labels, {}, at::Reduction::Sum, kUnknownLabel);
-  // A batch without any known label must give 0, not 0 / 0.
-  return sum / (labels != kUnknownLabel).sum().clamp_min(1);
 }
 
 class Trainer {
@@ -108,8 +93,8 @@ Result<double> Trainer::Step() {
   for (size_t i = 0; i < outputs.size(); ++i) {
     const double weight = i == 0 ? 1 : recipe_.auxiliary_loss;
     if (batch.teacher.defined())
-      loss =
-          loss + weight * recipe_.teacher_loss * TeacherLoss(outputs[i], batch.teacher.to(device_));
+      loss = loss + weight * recipe_.teacher_loss *
+                        TeacherLoss(outputs[i], batch.teacher.to(device_), recipe_.balance);
     if (batch.labels.defined() && recipe_.labels_loss > 0)
       loss = loss + weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels.to(device_));
   }
