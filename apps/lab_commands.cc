@@ -46,47 +46,72 @@ Status ParseShard(const std::string& text, EvaluateOptions& options) {
   return Fail("--shard is '{}'; write i/n with 1 <= i <= n, for example 2/5", text);
 }
 
+struct RunOptions {
+  std::string spec, shard = "1/1";
+  EvaluateOptions evaluate;
+  bool quick = false;
+};
+
+Status RunExperiment(RunOptions& options) {
+  STAC_RETURN_IF_ERROR(ParseShard(options.shard, options.evaluate));
+  STAC_ASSIGN_OR_RETURN(const ExperimentSpec spec, ReadExperiment(options.spec, options.quick));
+  STAC_ASSIGN_OR_RETURN(const EvaluateSummary summary,
+                        Evaluate(spec, options.evaluate, ProductionTools(), stop_requested));
+  if (summary.other_revision > 0) {
+    spdlog::warn("{} points come from another revision of the code; --redo measures them again",
+                 summary.other_revision);
+  }
+  fmt::print("{} points, {} measured now", summary.points, summary.measured);
+  if (summary.necessary_share > 0) {
+    fmt::print("; {:.1f} % of their time was encoding, decoding and networks",
+               100 * summary.necessary_share);
+  }
+  fmt::print("\nresults in {}\n", options.evaluate.out.string());
+  return OkStatus();
+}
+
+void AddRunOptions(CLI::App& command, RunOptions& options) {
+  command.add_option("spec", options.spec, "experiment (TOML)")->required();
+  command.add_option("--out", options.evaluate.out, "folder for results")->required();
+  command.add_option("--cache", options.evaluate.cache,
+                     "folder for reference labels, shared by experiments (default: OUT/cache)");
+  command.add_option("--jobs", options.evaluate.jobs, "worker processes")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  command.add_option("--shard", options.shard, "i/n: measure only the i-th of n parts");
+  command.add_flag("--quick", options.quick, "the experiment's [quick] variant");
+  command.add_flag("--redo", options.evaluate.redo, "measure points of other code revisions again");
+}
+
 void AddEvaluate(CLI::App& app) {
-  struct Options {
-    std::string spec, shard = "1/1";
-    EvaluateOptions evaluate;
-    bool quick = false;
-  };
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<RunOptions>();
   CLI::App* command = AddCommand(
       app, "evaluate", "Runs an experiment: systems x networks x clips x knobs",
       "  stac evaluate experiments/fig11.toml --out out/fig11 --quick\n"
       "  stac evaluate experiments/fig11.toml --out part2 --shard 2/8   # one job of an array",
+      [options] { return RunExperiment(*options); });
+  AddRunOptions(*command, *options);
+}
+
+void AddSweep(CLI::App& app) {
+  auto options = std::make_shared<RunOptions>();
+  options->evaluate.per_second = true;
+  CLI::App* command = AddCommand(
+      app, "sweep",
+      "Measures every configuration on every second of clips: what tuners are trained from",
+      "  stac sweep experiments/sweep.toml --out out/sweep --quick\n"
+      "  stac train tuner --table out/sweep/segments.csv --spec assets/tuner.toml --output "
+      "out/tuner",
       [options]() -> Status {
-        STAC_RETURN_IF_ERROR(ParseShard(options->shard, options->evaluate));
-        STAC_ASSIGN_OR_RETURN(const ExperimentSpec spec,
-                              ReadExperiment(options->spec, options->quick));
-        STAC_ASSIGN_OR_RETURN(const EvaluateSummary summary,
-                              Evaluate(spec, options->evaluate, ProductionTools(), stop_requested));
-        if (summary.other_revision > 0) {
-          spdlog::warn(
-              "{} points come from another revision of the code; --redo measures them again",
-              summary.other_revision);
-        }
-        fmt::print("{} points, {} measured now", summary.points, summary.measured);
-        if (summary.necessary_share > 0) {
-          fmt::print("; {:.1f} % of their time was encoding, decoding and networks",
-                     100 * summary.necessary_share);
-        }
-        fmt::print("\nresults in {}\n", options->evaluate.out.string());
+        STAC_RETURN_IF_ERROR(RunExperiment(*options));
+        const fs::path path = options->evaluate.out / "segments.csv";
+        STAC_ASSIGN_OR_RETURN(const auto rows, ReadSegmentTable(path));
+        const size_t kept = FilterSegments(rows, SegmentBits::kUplink).size();
+        fmt::print("{} rows in {}; {} of them are beaten by none of their second\n", rows.size(),
+                   path.string(), kept);
         return OkStatus();
       });
-  command->add_option("spec", options->spec, "experiment (TOML)")->required();
-  command->add_option("--out", options->evaluate.out, "folder for results")->required();
-  command->add_option("--cache", options->evaluate.cache,
-                      "folder for reference labels, shared by experiments (default: OUT/cache)");
-  command->add_option("--jobs", options->evaluate.jobs, "worker processes")
-      ->check(CLI::Range(1, 1024))
-      ->capture_default_str();
-  command->add_option("--shard", options->shard, "i/n: measure only the i-th of n parts");
-  command->add_flag("--quick", options->quick, "the experiment's [quick] variant");
-  command->add_flag("--redo", options->evaluate.redo,
-                    "measure points of other code revisions again");
+  AddRunOptions(*command, *options);
 }
 
 void AddMerge(CLI::App& app) {
@@ -168,6 +193,7 @@ void AddFigures(CLI::App& app) {
 
 void AddLabCommands(CLI::App& app) {
   AddEvaluate(app);
+  AddSweep(app);
   AddMerge(app);
   AddCompare(app);
   AddFigures(app);

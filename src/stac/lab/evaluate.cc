@@ -1,6 +1,7 @@
 #include "stac/lab/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 #include "stac/base/bytes.h"
@@ -10,6 +11,7 @@
 #include "stac/lab/analysis.h"
 #include "stac/lab/experiment_inputs.h"
 #include "stac/lab/result_store.h"
+#include "stac/lab/session_options.h"
 #include "stac/lab/workbench.h"
 #include "stac/lab/worker_pool.h"
 
@@ -54,13 +56,32 @@ Status Prepare(const ExperimentSpec& experiment, const std::vector<Clip>& clips,
       [&](int64_t job) { return clips[job % clips.size()].name; }, stop);
 }
 
+// A sweep's rows need a quality to be told apart by, and whole seconds.
+Status CheckSweep(const ExperimentSpec& experiment, const std::vector<Clip>& clips) {
+  for (const SystemEntry& system : experiment.systems) {
+    if (std::isnan(QualityQp(system.base))) {
+      return Fail("system {}: {} has no quality that is a QP; a sweep needs one", system.name,
+                  system.base.kind_name());
+    }
+  }
+  for (const Clip& clip : clips) {
+    if (clip.seconds() < 1) {
+      return Fail("clip {} has {} frames at {:.4g} frames/s; a sweep needs at least a second",
+                  clip.name, clip.frames.size(), clip.fps);
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Status WriteResultFiles(const fs::path& folder) {
   STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(folder / "results.db"));
   STAC_ASSIGN_OR_RETURN(const auto rows, store->All());
   STAC_RETURN_IF_ERROR(WriteFile(folder / "results.csv", ResultsCsv(rows)));
-  return WriteFile(folder / "timing.csv", TimingCsv(rows));
+  STAC_RETURN_IF_ERROR(WriteFile(folder / "timing.csv", TimingCsv(rows)));
+  const std::string segments = SegmentsCsv(rows);
+  return segments.empty() ? OkStatus() : WriteFile(folder / "segments.csv", segments);
 }
 
 Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOptions& options,
@@ -85,6 +106,7 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
 
   std::vector<PointSpec> points;
   {
+    if (options.per_second) STAC_RETURN_IF_ERROR(CheckSweep(experiment, clips));
     const std::vector<PointSpec> all = ExpandMatrix(experiment);
     for (size_t i = options.shard - 1; i < all.size(); i += options.shards)
       points.push_back(all[i]);
@@ -108,7 +130,8 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
                      .clip_hash = clips[point.clip].hash + clips[point.clip].human,
                      .profile_hash = profile_hashes[point.network],
                      .seed = experiment.seed,
-                     .options = fmt::format("threads={}", experiment.network_threads)});
+                     .options = fmt::format("threads={}{}", experiment.network_threads,
+                                            options.per_second ? " per second" : "")});
   };
 
   const fs::path database = options.out / "results.db";
@@ -139,7 +162,7 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
             store = std::shared_ptr<ResultStore>(std::move(*opened))](int64_t job) -> Status {
       const PointSpec& point = points[static_cast<size_t>(job)];
       const NetworkEntry& network = experiment.networks[point.network];
-      STAC_ASSIGN_OR_RETURN(ResultRow row, bench->Run(point));
+      STAC_ASSIGN_OR_RETURN(ResultRow row, bench->Run(point, options.per_second));
       row.key = key_of(point);
       row.system = point.system;
       row.spec = point.spec.Canonical();

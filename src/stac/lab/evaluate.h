@@ -15,7 +15,8 @@ struct EvaluateOptions {
   int jobs = 2;                 // worker processes
   int shard = 1;                // this run measures every shards-th point, from shard on
   int shards = 1;
-  bool redo = false;  // measure again what is there from another code revision
+  bool per_second = false;  // a sweep: segments.csv as well
+  bool redo = false;        // measure again what is there from another code revision
 };
 
 struct EvaluateSummary {
@@ -31,7 +32,7 @@ struct EvaluateSummary {
 Result<EvaluateSummary> Evaluate(const ExperimentSpec& experiment, const EvaluateOptions& options,
                                  const LabTools& tools, const std::atomic<bool>& stop);
 
-// Writes results.csv and timing.csv from a folder's database.
+// Writes results.csv, timing.csv and, if there are segments, segments.csv from a folder's database.
 Status WriteResultFiles(const std::filesystem::path& folder);
 
 }  // namespace stac

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "stac/base/file.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/test_tools.h"
@@ -114,6 +116,44 @@ TEST_F(EvaluateTest, FailuresNameThePoint) {
               HasSubstr("h264:crf=24 on street with fake: no such encoder"));
   // The others are kept.
   EXPECT_EQ(ResultStore::Open(root_ / "out/results.db").value()->All()->size(), 3u);
+}
+
+TEST_F(EvaluateTest, ASweepMeasuresEverySecond) {
+  for (SystemEntry& system : spec_.systems) {
+    system.base = system.base.With({{"fps", "5"}}).value();
+  }
+  spec_.clips[0].frames = 25;  // at 10 frames/s: the last half second is left out
+  const auto sweep = [&](const std::string& folder, int shard, int shards) {
+    return Evaluate(
+        spec_,
+        {.out = root_ / folder, .jobs = 2, .shard = shard, .shards = shards, .per_second = 1},
+        TestTools(), stop_);
+  };
+  ASSERT_TRUE(sweep("a", 1, 2).has_value());
+  ASSERT_TRUE(sweep("b", 2, 2).has_value());
+  ASSERT_TRUE(
+      MergeStores({root_ / "a/results.db", root_ / "b/results.db"}, root_ / "all/results.db")
+          .has_value());
+  ASSERT_TRUE(WriteResultFiles(root_ / "all").has_value());
+  const auto rows = ReadSegmentTable(root_ / "all/segments.csv");
+  ASSERT_TRUE(rows.has_value()) << rows.error().message;
+  ASSERT_EQ(rows->size(), 10u);  // five points of two seconds
+  std::map<std::string, double> kbps;
+  for (const SegmentRow& row : *rows) {
+    EXPECT_EQ(row.configuration.keyframe_fps, 5);
+    EXPECT_GT(row.accuracy, 0.5);
+    EXPECT_GT(row.kbps, row.video_kbps);
+    EXPECT_GT(row.d, 0);
+    kbps[fmt::format("{} {}", row.system, row.configuration.base_qp)] += row.video_kbps / 2;
+  }
+  EXPECT_GT(kbps["stac 24"], kbps["stac 34"]);
+  EXPECT_GT(kbps["h264 24"], kbps["h264 34"]);
+}
+
+TEST_F(EvaluateTest, ASweepNeedsWholeSeconds) {
+  const auto summary =
+      Evaluate(spec_, {.out = root_ / "out", .per_second = true}, TestTools(), stop_);
+  EXPECT_THAT(summary.error().message, HasSubstr("street has 4 frames at 10 frames/s"));
 }
 
 TEST_F(EvaluateTest, MissingNetworksAreNamed) {

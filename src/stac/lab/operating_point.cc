@@ -8,6 +8,7 @@
 #include "stac/capture/frame_scale.h"
 #include "stac/codec/label_coder.h"
 #include "stac/lab/label_mapping.h"
+#include "stac/lab/segment_meter.h"
 #include "stac/lab/segmenter_wrappers.h"
 #include "stac/lab/session_options.h"
 #include "stac/lab/two_level_plan.h"
@@ -76,7 +77,9 @@ class Loop {
         server_(ServerOptionsOf(spec, in.seed), profile_, in.network.info(),
                 DecoderOf(spec, in.scaled.frames.front().color(), tools), &clock_),
         full_labels_(spec.Flag("propagate"), in.full),
-        scores_(in.network.info().class_count) {}
+        scores_(in.network.info().class_count) {
+    if (in.per_second) segments_.emplace(in.clip, in.network.info().class_count);
+  }
 
   Status Connect() {
     STAC_RETURN_IF_ERROR(device_.OnWelcome(server_.OnHello(device_.MakeHello())));
@@ -129,6 +132,13 @@ class Loop {
     row.decode_s = decode_ms_ / 1000;
     row.network_s = network_ms_ / 1000;
     row.total_s = total_s;
+    if (segments_) {
+      row.segments = segments_->rows();
+      for (SegmentRow& segment : row.segments) {
+        segment.configuration = {QualityQp(spec_), KeyframeRate(spec_, in_.clip.fps),
+                                 spec_.scale()};
+      }
+    }
     return row;
   }
 
@@ -226,6 +236,10 @@ class Loop {
   void Score(FrameId id) {
     const LabelMap& shown = reduced_ ? full_labels_.Now() : device_.labels();
     scores_.Add(in_.reference[id], shown);
+    if (segments_) {
+      segments_->Add(id, in_.reference[id], shown, traffic_.video + traffic_.upstream_labels,
+                     traffic_.feedback);
+    }
     if (!human_scores_) return;
     human_scores_->Add(mapping_->FromHuman(in_.clip.human_labels[id]),
                        mapping_->FromNetwork(shown));
@@ -242,6 +256,7 @@ class Loop {
   ServerSession server_;
   FullSizeLabels full_labels_;
   ConfusionMatrix scores_;
+  std::optional<SegmentMeter> segments_;
   std::optional<LabelMapping> mapping_;
   std::optional<ConfusionMatrix> human_scores_;
   Traffic traffic_;

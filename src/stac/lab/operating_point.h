@@ -21,6 +21,7 @@ struct PointInputs {
   // accmpeg: importance of each frame's macroblocks at the system's scale; null for others.
   const std::vector<SensitivityMap>* importance = nullptr;
   uint64_t seed = 1;
+  bool per_second = false;  // fill the row's segments
 };
 
 // Streams the clip through a DeviceSession and a ServerSession in lock-step, every message

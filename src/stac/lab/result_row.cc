@@ -58,6 +58,21 @@ std::string TimingCsv(std::vector<ResultRow> rows) {
   return csv;
 }
 
+std::string SegmentsCsv(const std::vector<ResultRow>& rows) {
+  std::vector<SegmentRow> segments;
+  for (const ResultRow& row : rows) {
+    segments.insert(segments.end(), row.segments.begin(), row.segments.end());
+  }
+  if (segments.empty()) return {};
+  const auto key = [](const SegmentRow& row) {
+    return std::tie(row.network, row.clip, row.system, row.segment, row.configuration.scale,
+                    row.configuration.keyframe_fps, row.configuration.base_qp, row.video_kbps);
+  };
+  std::sort(segments.begin(), segments.end(),
+            [&](const SegmentRow& a, const SegmentRow& b) { return key(a) < key(b); });
+  return ToCsv(segments);
+}
+
 double NecessaryShare(const std::vector<ResultRow>& rows) {
   double necessary = 0, total = 0;
   for (const ResultRow& row : rows) {

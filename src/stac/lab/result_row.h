@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "stac/adapt/segment_table.h"
 #include "stac/base/result.h"
 
 namespace stac {
@@ -39,10 +40,14 @@ struct ResultRow {
   double pa = 0, miou = 0, pa_human = kNone, miou_human = kNone;
   // Wall-clock seconds; not part of the identity nor of results.csv, which must repeat exactly.
   double encode_s = 0, decode_s = 0, network_s = 0, total_s = 0;
+  // What each second was like, where that was asked for (a sweep).
+  std::vector<SegmentRow> segments;
 };
 
 // The columns of results.csv, in order; `{:.6g}` numbers, empty for NaN.
 std::string ResultsCsv(std::vector<ResultRow> rows);
+// The seconds of all rows as a segment table, in order; empty if there are none.
+std::string SegmentsCsv(const std::vector<ResultRow>& rows);
 // Where the time went: one line per row, in the same order.
 std::string TimingCsv(std::vector<ResultRow> rows);
 // Share of the time of all rows that went into encoding, decoding and networks, 0..1.

@@ -49,6 +49,20 @@ void VisitColumns(Row& row, Visit&& visit) {
   visit("total_s", row.total_s);
 }
 
+// The seconds of a point, in a table of their own; names are the point's.
+template <typename Row, typename Visit>
+void VisitSegmentColumns(Row& row, Visit&& visit) {
+  visit("segment", row.segment);
+  visit("base_qp", row.configuration.base_qp);
+  visit("keyframe_fps", row.configuration.keyframe_fps);
+  visit("scale", row.configuration.scale);
+  visit("accuracy", row.accuracy);
+  visit("kbps", row.kbps);
+  visit("video_kbps", row.video_kbps);
+  visit("c", row.c);
+  visit("d", row.d);
+}
+
 const char* SqlType(const std::string&) { return "TEXT NOT NULL"; }
 const char* SqlType(uint64_t) { return "INTEGER NOT NULL"; }
 const char* SqlType(int) { return "INTEGER NOT NULL"; }
@@ -119,10 +133,26 @@ class SqliteStore final : public ResultStore {
     STAC_RETURN_IF_ERROR(Execute(fmt::format("PRAGMA user_version = {}", kSchemaVersion)));
     STAC_RETURN_IF_ERROR(
         Execute(fmt::format("CREATE TABLE IF NOT EXISTS points ({}, PRIMARY KEY (key))", columns)));
+    std::string segment_columns = "key TEXT NOT NULL";
+    SegmentRow segment;
+    VisitSegmentColumns(segment, [&](const char* name, auto& value) {
+      segment_columns += fmt::format(", {} {}", name, SqlType(value));
+    });
+    STAC_RETURN_IF_ERROR(Execute(fmt::format(
+        "CREATE TABLE IF NOT EXISTS segments ({}, PRIMARY KEY (key, segment))", segment_columns)));
     return Execute("COMMIT");
   }
 
   Status Add(const ResultRow& row) override {
+    // A savepoint, since this may be part of a transaction.
+    STAC_RETURN_IF_ERROR(Execute("SAVEPOINT point"));
+    const Status added = AddPoint(row);
+    if (!added) STAC_RETURN_IF_ERROR(Execute("ROLLBACK TO point"));
+    STAC_RETURN_IF_ERROR(Execute("RELEASE point"));
+    return added;
+  }
+
+  Status AddPoint(const ResultRow& row) {
     std::string names, marks;
     VisitColumns(row, [&](const char* name, const auto&) {
       names += fmt::format("{}{}", names.empty() ? "" : ", ", name);
@@ -133,6 +163,27 @@ class SqliteStore final : public ResultStore {
         Prepare(fmt::format("INSERT OR IGNORE INTO points ({}) VALUES ({})", names, marks)));
     int at = 0;
     VisitColumns(row, [&](const char*, const auto& value) { Bind(insert.get(), ++at, value); });
+    STAC_RETURN_IF_ERROR(Finish(insert.get()));
+    if (sqlite3_changes(db_.get()) == 0) return OkStatus();  // the point is there already
+    for (const SegmentRow& segment : row.segments) {
+      STAC_RETURN_IF_ERROR(AddSegment(row.key, segment));
+    }
+    return OkStatus();
+  }
+
+  Status AddSegment(const std::string& key, const SegmentRow& segment) {
+    std::string names = "key", marks = "?";
+    VisitSegmentColumns(segment, [&](const char* name, const auto&) {
+      names += fmt::format(", {}", name);
+      marks += ", ?";
+    });
+    STAC_ASSIGN_OR_RETURN(
+        const Statement insert,
+        Prepare(fmt::format("INSERT INTO segments ({}) VALUES ({})", names, marks)));
+    Bind(insert.get(), 1, key);
+    int at = 1;
+    VisitSegmentColumns(segment,
+                        [&](const char*, const auto& value) { Bind(insert.get(), ++at, value); });
     return Finish(insert.get());
   }
 
@@ -160,15 +211,48 @@ class SqliteStore final : public ResultStore {
       rows.push_back(row);
     }
     if (code != SQLITE_DONE) return Broken();
+    STAC_RETURN_IF_ERROR(AttachSegments(rows));
     return rows;
+  }
+
+  // `rows` in the order of their keys.
+  Status AttachSegments(std::vector<ResultRow>& rows) {
+    std::string names = "key";
+    SegmentRow segment;
+    VisitSegmentColumns(segment,
+                        [&](const char* name, auto&) { names += fmt::format(", {}", name); });
+    STAC_ASSIGN_OR_RETURN(
+        const Statement select,
+        Prepare(fmt::format("SELECT {} FROM segments ORDER BY key, segment", names)));
+    auto row = rows.begin();
+    int code = SQLITE_ROW;
+    while ((code = sqlite3_step(select.get())) == SQLITE_ROW) {
+      std::string key;
+      Take(select.get(), 0, key);
+      while (row != rows.end() && row->key < key) ++row;
+      if (row == rows.end()) break;
+      if (row->key != key) continue;
+      int at = 1;
+      VisitSegmentColumns(segment,
+                          [&](const char*, auto& value) { Take(select.get(), at++, value); });
+      segment.system = row->system;
+      segment.network = row->network;
+      segment.clip = row->clip;
+      row->segments.push_back(segment);
+    }
+    if (code != SQLITE_DONE && code != SQLITE_ROW) return Broken();
+    return OkStatus();
   }
 
   Status Remove(const std::vector<std::string>& keys) override {
     STAC_RETURN_IF_ERROR(Execute("BEGIN IMMEDIATE"));
     for (const std::string& key : keys) {
-      STAC_ASSIGN_OR_RETURN(const Statement remove, Prepare("DELETE FROM points WHERE key = ?"));
-      Bind(remove.get(), 1, key);
-      STAC_RETURN_IF_ERROR(Finish(remove.get()));
+      for (const char* table : {"points", "segments"}) {
+        STAC_ASSIGN_OR_RETURN(const Statement remove,
+                              Prepare(fmt::format("DELETE FROM {} WHERE key = ?", table)));
+        Bind(remove.get(), 1, key);
+        STAC_RETURN_IF_ERROR(Finish(remove.get()));
+      }
     }
     return Execute("COMMIT");
   }

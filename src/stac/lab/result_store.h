@@ -32,7 +32,7 @@ class ResultStore {
   static Result<std::unique_ptr<ResultStore>> Open(const std::filesystem::path& path);
   virtual ~ResultStore() = default;
 
-  // Adds a point; one with the same key stays as it is (the first result counts).
+  // Adds a point with its seconds; one with the same key stays as it is (the first result counts).
   virtual Status Add(const ResultRow& row) = 0;
   virtual Result<bool> Has(const std::string& key) = 0;
   virtual Result<std::vector<ResultRow>> All() = 0;

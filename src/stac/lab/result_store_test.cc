@@ -54,6 +54,39 @@ TEST(PointKey, DependsOnEveryPart) {
   for (const auto& other : others) EXPECT_NE(PointKey(other), PointKey(base));
 }
 
+TEST(ResultStore, KeepsTheSecondsOfAPointOnce) {
+  const auto folder = FreshFolder();
+  ResultRow row = Row("b", 0.5);
+  row.segments = {{.system = "h264",
+                   .network = "net",
+                   .clip = "clip",
+                   .segment = 0,
+                   .configuration = {30, 5, 0.5},
+                   .accuracy = 0.75,
+                   .kbps = 120,
+                   .video_kbps = 100,
+                   .c = 2e6,
+                   .d = 8e6},
+                  {.system = "h264", .network = "net", .clip = "clip", .segment = 1}};
+  {
+    auto store = ResultStore::Open(folder / "from.db");
+    ASSERT_TRUE((*store)->Add(row).has_value());
+    ASSERT_TRUE((*store)->Add(Row("a", 0.25)).has_value());
+    ResultRow again = row;
+    again.segments[0].accuracy = 0;
+    ASSERT_TRUE((*store)->Add(again).has_value());  // the first result counts
+  }
+  EXPECT_EQ(MergeStores({folder / "from.db"}, folder / "into.db").value(), 2);
+  auto store = ResultStore::Open(folder / "into.db");
+  const auto rows = (*store)->All().value();
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_TRUE(rows[0].segments.empty());
+  EXPECT_EQ(rows[1].segments, row.segments);
+  ASSERT_TRUE((*store)->Remove({"b"}).has_value());
+  ASSERT_TRUE((*store)->Add(Row("b", 0.5)).has_value());
+  EXPECT_TRUE((*store)->All().value()[1].segments.empty());
+}
+
 TEST(ResultStore, KeepsRowsAsTheyWereAcrossOpening) {
   const auto path = FreshFolder() / "results.db";
   {

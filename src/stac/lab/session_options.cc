@@ -115,6 +115,21 @@ Profile ProfileOf(const SystemSpec& spec, const Profile& network_profile) {
   return profile;
 }
 
+double QualityQp(const SystemSpec& spec) {
+  switch (spec.kind()) {
+    case SystemKind::kGrace:
+    case SystemKind::kGracePlus:
+      return 4 + 6 * std::log2(spec.Number("step"));  // H.264: a step of 1 is QP 4
+    case SystemKind::kH264:
+      return spec.Number("crf");
+    case SystemKind::kH264Abr:
+    case SystemKind::kJpeg:
+      return std::nan("");
+    default:
+      return spec.Number("qp");
+  }
+}
+
 DeviceSession::EncoderFactory EncoderOf(const SystemSpec& spec, const Profile& profile, double fps,
                                         const LabTools& tools) {
   if (spec.kind() == SystemKind::kJpeg) {

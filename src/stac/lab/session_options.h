@@ -22,6 +22,10 @@ bool DeviceNeedsLabels(const SystemSpec& spec);
 // Keyframes per second: never more than the clip has.
 double KeyframeRate(const SystemSpec& spec, double clip_fps);
 
+// The system's quality knob as a QP: that of the quantization step for GRACE, x264's rate factor
+// for CRF; NaN for systems whose knob is no quality (a bitrate, a JPEG quality).
+double QualityQp(const SystemSpec& spec);
+
 DeviceSession::EncoderFactory EncoderOf(const SystemSpec& spec, const Profile& profile, double fps,
                                         const LabTools& tools);
 ServerSession::DecoderFactory DecoderOf(const SystemSpec& spec, ColorSpec color,

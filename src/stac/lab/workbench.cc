@@ -95,7 +95,7 @@ Result<Profile> Workbench::NetworkProfile(size_t network) {
   return profiles_[network] = std::move(profile);
 }
 
-Result<ResultRow> Workbench::Run(const PointSpec& point) {
+Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
   const auto run = [&]() -> Result<ResultRow> {
     const bool stac = point.spec.kind() == SystemKind::kStac;
     const int downscale = stac ? point.spec.Integer("gradient_downscale") : 1;
@@ -124,7 +124,8 @@ Result<ResultRow> Workbench::Run(const PointSpec& point) {
                              .network = *segmenter,
                              .profile = profile,
                              .importance = importance,
-                             .seed = experiment_.seed};
+                             .seed = experiment_.seed,
+                             .per_second = per_second};
     return RunPoint(point.spec, inputs, tools_);
   };
   auto row = run();

@@ -30,8 +30,8 @@ class Workbench {
             const CalibrationFrames& calibration, const LabTools& tools,
             std::filesystem::path cache);
 
-  // Measures one point. Fails with the point's name in front.
-  Result<ResultRow> Run(const PointSpec& point);
+  // Measures one point; per_second: its segments too. Fails with the point's name in front.
+  Result<ResultRow> Run(const PointSpec& point, bool per_second = false);
 
   // The profile of a network: its file, or calibrated once and kept in the cache.
   Result<Profile> NetworkProfile(size_t network);
