@@ -14,11 +14,9 @@
 #include "stac/lab/evaluate.h"
 #include "stac/lab/figures.h"
 #include "stac/lab/result_store.h"
+#include "stac/lab/simulation/simulation_figures.h"
 
 namespace stac {
-namespace {
-
-namespace fs = std::filesystem;
 
 LabTools ProductionTools() {
   LabTools tools;
@@ -31,6 +29,10 @@ LabTools ProductionTools() {
   tools.jpeg.decode = [](ByteSpan bytes, ColorSpec color) { return DecodeJpeg(bytes, color); };
   return tools;
 }
+
+namespace {
+
+namespace fs = std::filesystem;
 
 // "2/5": the second of five parts.
 Status ParseShard(const std::string& text, EvaluateOptions& options) {
@@ -177,13 +179,14 @@ void AddCompare(CLI::App& app) {
 
 void AddFigures(CLI::App& app) {
   auto options = std::make_shared<FigureOptions>();
-  CLI::App* command =
-      AddCommand(app, "figures", "Draws an experiment's figure as SVG, PNG and one HTML page",
-                 "  stac figures out/fig11", [options]() -> Status {
-                   STAC_RETURN_IF_ERROR(DrawFigures(*options));
-                   fmt::print("{}\n", (options->folder / "index.html").string());
-                   return OkStatus();
-                 });
+  CLI::App* command = AddCommand(
+      app, "figures", "Draws an experiment's figure as SVG, PNG and one HTML page",
+      "  stac figures out/fig11", [options]() -> Status {
+        STAC_RETURN_IF_ERROR(fs::exists(options->folder / "runs") ? DrawSimulation(options->folder)
+                                                                  : DrawFigures(*options));
+        fmt::print("{}\n", (options->folder / "index.html").string());
+        return OkStatus();
+      });
   command->add_option("folder", options->folder, "folder of an experiment's results")->required();
   command->add_option("--reference", options->reference,
                       "system that the page's table compares with (default: the experiment's)");

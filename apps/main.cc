@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
 #if STAC_HAS_DEVICE && STAC_HAS_SERVER
   stac::AddDemoCommand(app);
   stac::AddLabCommands(app);
+  stac::AddSimulationCommands(app);
 #endif
 
   try {

@@ -132,11 +132,7 @@ Result<ExperimentSpec> ParseExperiment(std::string_view text, const std::string&
     if (name == figure) out.figure = kind;
   }
   reader.Tables(root, "network", [&](const toml::table& table) {
-    reader.OnlyKeys(table, {"name", "path", "profile"});
-    NetworkEntry network{.name = reader.NeededText(table, "name"),
-                         .path = reader.Path(table, "path")};
-    if (table.contains("profile")) network.profile = reader.Path(table, "profile");
-    out.networks.push_back(std::move(network));
+    out.networks.push_back(ReadNetwork(reader, table));
   });
   reader.Tables(root, "clip",
                 [&](const toml::table& table) { out.clips.push_back(ReadClip(reader, table)); });

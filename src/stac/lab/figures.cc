@@ -27,8 +27,10 @@ std::string Escaped(const std::string& text) {
   return out;
 }
 
-std::string Page(const ExperimentSpec& spec, const std::vector<Plot>& plots,
-                 const std::string& numbers) {
+}  // namespace
+
+std::string FigurePage(const ExperimentSpec& spec, const std::vector<Plot>& plots,
+                       const std::string& numbers) {
   std::string page = fmt::format(
       "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>{0}</title>\n"
       "<style>body{{font:15px sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}}"
@@ -44,8 +46,6 @@ std::string Page(const ExperimentSpec& spec, const std::vector<Plot>& plots,
   }
   return page + "<h2>Experiment</h2>\n<pre>" + Escaped(spec.text) + "</pre>\n</html>\n";
 }
-
-}  // namespace
 
 std::vector<Plot> AccuracyBitratePlots(const ExperimentSpec& spec,
                                        const std::vector<ResultRow>& rows) {
@@ -105,7 +105,7 @@ Status DrawFigures(const FigureOptions& options) {
   for (const Plot& plot : plots) {
     STAC_RETURN_IF_ERROR(DrawPlot(plot, options.folder / "figures"));
   }
-  return WriteFile(options.folder / "index.html", Page(spec, plots, numbers));
+  return WriteFile(options.folder / "index.html", FigurePage(spec, plots, numbers));
 }
 
 }  // namespace stac

@@ -23,4 +23,8 @@ std::vector<Plot> AnalysisPlots(FigureKind figure, const CsvRows& rows,
 // Numbers for reading under an analysis: what the paper claims and what was measured.
 std::string AnalysisSummary(FigureKind figure, const CsvRows& rows);
 
+// An HTML page with the plots (in its subfolder figures), numbers for reading and the experiment.
+std::string FigurePage(const ExperimentSpec& spec, const std::vector<Plot>& plots,
+                       const std::string& numbers);
+
 }  // namespace stac

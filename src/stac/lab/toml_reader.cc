@@ -7,6 +7,14 @@ const std::vector<std::string> kHumanLabels = {"", "camvid11", "train_ids"};
 
 }  // namespace
 
+NetworkEntry ReadNetwork(TomlReader& reader, const toml::table& table) {
+  reader.OnlyKeys(table, {"name", "path", "profile"});
+  NetworkEntry network{.name = reader.NeededText(table, "name"),
+                       .path = reader.Path(table, "path")};
+  if (table.contains("profile")) network.profile = reader.Path(table, "profile");
+  return network;
+}
+
 ClipEntry ReadClip(TomlReader& reader, const toml::table& table) {
   reader.OnlyKeys(
       table, {"name", "source", "first", "frames", "step", "max_width", "folder_fps", "human"});

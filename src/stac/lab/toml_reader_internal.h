@@ -108,6 +108,8 @@ class TomlReader {
   std::optional<Error> error_;
 };
 
+// A [[network]] table.
+NetworkEntry ReadNetwork(TomlReader& reader, const toml::table& table);
 // A [[clip]] table, or one written like it.
 ClipEntry ReadClip(TomlReader& reader, const toml::table& table);
 

@@ -1,0 +1,150 @@
+#include "stac/lab/simulation/simulation_figures.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "stac/base/file.h"
+#include "stac/lab/figures_internal.h"
+
+namespace stac {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The item of that name, added at the end if it is new.
+template <typename Item, typename Name>
+Item& Named(std::vector<Item>& items, Name Item::*member, const std::string& name) {
+  for (Item& item : items) {
+    if (item.*member == name) return item;
+  }
+  items.push_back({});
+  items.back().*member = name;
+  return items.back();
+}
+
+// Systems in one order in all panels, so that each has one colour.
+std::vector<std::string> SystemsOf(const std::vector<SimulatedRun>& runs) {
+  std::vector<std::string> names;
+  for (const SimulatedRun& run : runs) {
+    if (std::find(names.begin(), names.end(), run.system) == names.end()) {
+      names.push_back(run.system);
+    }
+  }
+  return names;
+}
+
+std::vector<SimulatedRun> ReadRuns(const fs::path& folder) {
+  std::vector<SimulatedRun> runs;
+  std::error_code error;
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  for (const fs::path& file : files) {
+    const auto text = ReadFile(file);
+    auto run = text ? RunFromJson(AsText(*text)) : tl::unexpected<Error>(text.error());
+    if (run) runs.push_back(std::move(*run));
+  }
+  return runs;
+}
+
+}  // namespace
+
+std::vector<Plot> AdaptationPlots(const std::vector<SimulatedRun>& runs) {
+  const std::vector<std::string> systems = SystemsOf(runs);
+  std::vector<Plot> plots;
+  for (const SimulatedRun& run : runs) {
+    Plot& plot = Named(plots, &Plot::name, "adaptation_" + run.network + "_" + run.clip);
+    PlotPanel& panel = Named(plot.panels, &PlotPanel::title,
+                             fmt::format("{} ({}, {})", run.network_type, run.network, run.clip));
+    panel.x_label = "delay of a frame's labels, median (ms)";
+    panel.y_label = "PA (%)";
+    for (const std::string& system : systems) Named(panel.curves, &PlotCurve::title, system);
+    Named(panel.curves, &PlotCurve::title, run.system)
+        .points.emplace_back(run.summary.delay_p50_ms, 100 * run.summary.pa);
+  }
+  for (Plot& plot : plots) {
+    for (PlotPanel& panel : plot.panels) {
+      for (PlotCurve& curve : panel.curves) {
+        std::pair<double, double> mean;
+        const auto count = static_cast<double>(curve.points.size());
+        for (const auto& [x, y] : curve.points) {
+          mean.first += x / count;
+          mean.second += y / count;
+        }
+        if (count > 0) curve.line = {mean};
+      }
+    }
+  }
+  return plots;
+}
+
+std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs) {
+  struct Quantity {
+    const char* title;
+    const char* unit;
+    std::function<double(const SecondOutcome&)> of;
+  };
+  const std::vector<Quantity> quantities = {
+      {"bitrate", "kb/s", [](const SecondOutcome& s) { return s.coded_kbps; }},
+      {"keyframe rate", "1/s", [](const SecondOutcome& s) { return s.decision.keyframe_fps; }},
+      {"base QP (B doubles every 6)", "QP",
+       [](const SecondOutcome& s) { return s.decision.base_qp; }},
+      {"accuracy", "PA (%)", [](const SecondOutcome& s) { return 100 * s.pa; }},
+  };
+  const std::vector<std::string> systems = SystemsOf(runs);
+  std::vector<Plot> plots;
+  for (const SimulatedRun& run : runs) {
+    Plot& plot = Named(
+        plots, &Plot::name,
+        fmt::format("closeup_{}_{}_{}_{}", run.network_type, run.trace, run.network, run.clip));
+    for (const Quantity& quantity : quantities) {
+      PlotPanel& panel = Named(plot.panels, &PlotPanel::title, quantity.title);
+      const bool fresh = panel.curves.empty();
+      panel.x_label = "time (s)";
+      panel.y_label = quantity.unit;
+      for (const std::string& system : systems) Named(panel.curves, &PlotCurve::title, system);
+      PlotCurve& curve = Named(panel.curves, &PlotCurve::title, run.system);
+      for (size_t i = 0; i < run.seconds.size(); ++i) {
+        curve.line.emplace_back(static_cast<double>(i), quantity.of(run.seconds[i]));
+      }
+      if (!fresh || &quantity != &quantities.front()) continue;
+      PlotCurve& bandwidth = Named(panel.curves, &PlotCurve::title, "bandwidth");
+      for (size_t i = 0; i < run.seconds.size(); ++i) {
+        bandwidth.line.emplace_back(static_cast<double>(i), run.seconds[i].bandwidth_kbps);
+      }
+    }
+  }
+  return plots;
+}
+
+Status DrawSimulation(const fs::path& folder) {
+  STAC_ASSIGN_OR_RETURN(const SimulationSpec spec, ReadSimulation(folder / "spec.toml", false));
+  std::vector<SimulatedRun> runs = ReadRuns(folder / "runs");
+  // Runs of earlier versions of the experiment may lie there too: the last table says which count.
+  STAC_ASSIGN_OR_RETURN(const Bytes table, ReadFile(folder / "adaptation.csv"));
+  std::erase_if(runs, [&](const SimulatedRun& run) {
+    const std::string csv = AdaptationCsv({run});
+    return AsText(table).find(csv.substr(csv.find('\n'))) == std::string_view::npos;
+  });
+  if (runs.empty()) {
+    return Fail("{} has no results yet: run stac simulate first", folder.string());
+  }
+  // In the order of the experiment.
+  const auto place = [&](const SimulatedRun& run) {
+    return std::find_if(spec.systems.begin(), spec.systems.end(),
+                        [&](const SimulatedSystem& system) { return system.name == run.system; }) -
+           spec.systems.begin();
+  };
+  std::stable_sort(runs.begin(), runs.end(), [&](const auto& a, const auto& b) {
+    return std::tuple(place(a), a.network_type, a.trace) <
+           std::tuple(place(b), b.network_type, b.trace);
+  });
+  const auto plots =
+      spec.figure == SimulationFigure::kCloseUp ? CloseUpPlots(runs) : AdaptationPlots(runs);
+  for (const Plot& plot : plots) STAC_RETURN_IF_ERROR(DrawPlot(plot, folder / "figures"));
+  return WriteFile(folder / "index.html",
+                   FigurePage(spec.experiment, plots, SimulationTable(runs)));
+}
+
+}  // namespace stac
