@@ -12,6 +12,7 @@
 #include "stac/base/file.h"
 #include "stac/codec/jpeg_codec.h"
 #include "stac/codec/label_coder.h"
+#include "stac/codec/motion_coder.h"
 #include "stac/codec/video_encoder.h"
 #include "stac/quant/profile.h"
 #include "stac/wire/messages.h"
@@ -39,7 +40,8 @@ void WriteWire() {
       Labels{.frame = 7, .coded = {4, 5}},
       ServerStats{.frame = 7, .processing_ms = 50, .queue = 2, .error = "damaged"},
       Configuration{.base_qp = 30, .keyframe_fps = 2},
-      Bye{.reason = "done"}};
+      Bye{.reason = "done"},
+      PropagatedMotion{.frame = 9, .anchor = 7, .previous = 8, .coded = {1, 2, 3}}};
   int number = 0;
   for (const Message& message : messages) {
     Write(fmt::format("wire/{}_{}", number++, message.index()), Serialize(message));
@@ -85,6 +87,15 @@ void WriteMaps() {
             WriteMapInput(map, predicted, EncodeLevels(map, predicted ? &previous : nullptr)));
     }
   }
+}
+
+void WriteMotion() {
+  BlockMotion motion = StillBlocks(100, 70);
+  Write("motion/still", EncodeMotion(motion, nullptr));
+  for (size_t i = 0; i < motion.then_from_now.size(); ++i) {
+    motion.then_from_now[i] = {static_cast<int16_t>(i * i % 50), -40};
+  }
+  Write("motion/uneven", EncodeMotion(motion, nullptr));
 }
 
 Frame StripedFrame(int width, int height, int shift) {
@@ -138,6 +149,7 @@ int main(int argc, char** argv) {
   WriteTraces();
   WriteTunerInputs();
   WriteMaps();
+  WriteMotion();
   WritePictures();
   Profile profile = UncalibratedProfile("net", "0badcafe", 19);
   profile.revision = "seed";  // the same from every build

@@ -13,6 +13,7 @@
 #include "stac/device/keyframe_planner.h"
 #include "stac/device/keyframe_schedule.h"
 #include "stac/flow/optical_flow.h"
+#include "stac/propagate/block_motion.h"
 #include "stac/propagate/motion_chain.h"
 #include "stac/quant/profile.h"
 #include "stac/video/frame.h"
@@ -104,8 +105,10 @@ class DeviceSession {
   // Absorbs Levels, Labels, ServerStats or Bye. Feedback for a frame that is no longer known is
   // ignored. A complete round trip is reported.
   Result<std::optional<FeedbackReport>> OnMessage(const Message& message);
-  // Upstream labels of the current frame (server-consumer mode), predicted from those sent before.
-  Result<std::optional<PropagatedLabels>> MakeUpstreamLabels();
+  // Server-consumer mode: what the server needs for the labels of the current frame. That is
+  // their motion (PropagatedMotion) where it answered the keyframe they come from, otherwise the
+  // labels (PropagatedLabels). nullopt: no labels yet, or nobody to send them to.
+  Result<std::optional<Message>> MakeUpstreamLabels();
 
   // --- configuration ---
   // A keyframe rate above the server's limit (Welcome) is lowered to it.
@@ -123,6 +126,13 @@ class DeviceSession {
     LevelMap levels;
     double base_qp = 0;
     size_t bytes = 0;
+    bool at_server = true;  // answered in this connection: the server has it too
+  };
+  // The last motion sent upstream, which the next one is coded against.
+  struct SentMotion {
+    FrameId frame = 0;
+    FrameId anchor = 0;
+    BlockMotion motion;
   };
 
   const Feedback* newest() const { return known_.empty() ? nullptr : &known_.back(); }
@@ -162,8 +172,7 @@ class DeviceSession {
   LabelMap labels_;
   bool labels_current_ = false;
   std::map<FrameId, Micros> captured_at_;  // of unanswered keyframes
-  LabelMap upstream_;                      // last map sent upstream
-  std::optional<FrameId> upstream_frame_;
+  std::optional<SentMotion> sent_motion_;
 };
 
 }  // namespace stac

@@ -222,7 +222,8 @@ class Loop {
     return OkStatus();
   }
 
-  // The consumer at the server gets every frame's labels: those of keyframes it has.
+  // The consumer at the server gets every frame's labels: those of keyframes it has, others it
+  // finds from what the device says about their motion.
   Status SendUpstreamLabels() {
     STAC_ASSIGN_OR_RETURN(const auto labels, device_.MakeUpstreamLabels());
     if (!labels) return OkStatus();
@@ -234,7 +235,9 @@ class Loop {
   }
 
   void Score(FrameId id) {
-    const LabelMap& shown = reduced_ ? full_labels_.Now() : device_.labels();
+    const LabelMap* upstream = server_.upstream_labels();
+    const bool moved = upstream != nullptr && server_.upstream_frame() == id;
+    const LabelMap& shown = reduced_ ? full_labels_.Now() : moved ? *upstream : device_.labels();
     scores_.Add(in_.reference[id], shown);
     if (segments_) {
       segments_->Add(id, in_.reference[id], shown, traffic_.video + traffic_.upstream_labels,

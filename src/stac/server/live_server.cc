@@ -151,8 +151,11 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     peer.video_bytes = bytes.size();
     std::lock_guard guard(mutex);
     work.notify_one();
-  } else if (std::holds_alternative<PropagatedLabels>(*message) && on_labels) {
-    on_labels(peer.name, peer.session->upstream_frame(), *peer.session->upstream_labels());
+  } else if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
+                           std::holds_alternative<PropagatedMotion>(*message))) {
+    if (const LabelMap* labels = peer.session->upstream_labels()) {
+      on_labels(peer.name, peer.session->upstream_frame(), *labels);
+    }
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "stac/base/check.h"
 #include "stac/codec/label_coder.h"
+#include "stac/propagate/block_motion.h"
 #include "stac/quant/budget.h"
 
 namespace stac {
@@ -78,6 +79,10 @@ Result<std::vector<Message>> ServerSession::OnMessage(const Message& message) {
     STAC_RETURN_IF_ERROR(OnUpstreamLabels(*labels));
     return std::vector<Message>{};
   }
+  if (const auto* motion = std::get_if<PropagatedMotion>(&message)) {
+    STAC_RETURN_IF_ERROR(OnUpstreamMotion(*motion));
+    return std::vector<Message>{};
+  }
   if (std::holds_alternative<Bye>(message)) return std::vector<Message>{};
   return Fail("the device sent a message that only servers send");
 }
@@ -118,14 +123,27 @@ Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded
 }
 
 Status ServerSession::OnUpstreamLabels(const PropagatedLabels& labels) {
-  const bool predicted = labels.previous != labels.frame;
-  if (predicted && (upstream_.empty() || labels.previous != upstream_frame_)) {
-    return Fail("labels of frame {} refer to frame {}, which is not held", labels.frame,
-                labels.previous);
-  }
-  STAC_ASSIGN_OR_RETURN(upstream_, DecodeLabels(labels.coded, hello_.width, hello_.height,
-                                                predicted ? &upstream_ : nullptr));
+  STAC_ASSIGN_OR_RETURN(upstream_, DecodeLabels(labels.coded, hello_.width, hello_.height));
   upstream_frame_ = labels.frame;
+  upstream_motion_.reset();
+  return OkStatus();
+}
+
+Status ServerSession::OnUpstreamMotion(const PropagatedMotion& message) {
+  const bool predicted = message.previous != message.frame;
+  if (predicted && (!upstream_motion_ || upstream_anchor_ != message.anchor ||
+                    upstream_frame_ != message.previous)) {
+    return OkStatus();  // the next keyframe starts anew
+  }
+  STAC_ASSIGN_OR_RETURN(BlockMotion motion, DecodeMotion(message.coded, hello_.width, hello_.height,
+                                                         predicted ? &*upstream_motion_ : nullptr));
+  std::lock_guard guard(sent_mutex_);
+  const auto anchor = sent_.find(message.anchor);
+  if (anchor == sent_.end()) return OkStatus();
+  MoveLabels(anchor->second.labels, motion, upstream_);
+  upstream_motion_ = std::move(motion);
+  upstream_anchor_ = message.anchor;
+  upstream_frame_ = message.frame;
   return OkStatus();
 }
 
@@ -181,6 +199,7 @@ Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segment
                   .queue = queue};
   answer.messages.emplace_back(answer.stats);
 
+  std::lock_guard guard(sent_mutex_);
   sent_[id] = {.labels = answer.labels, .levels = answer.levels};
   if (sent_.size() > kSentKept) sent_.erase(sent_.begin());
   return answer;

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "stac/allocate/sensitivity.h"
 #include "stac/base/clock.h"
 #include "stac/base/result.h"
+#include "stac/codec/motion_coder.h"
 #include "stac/codec/video_decoder.h"
 #include "stac/quant/profile.h"
 #include "stac/segment/segmenter.h"
@@ -70,8 +72,9 @@ class ServerSession {
   const Hello& hello() const { return hello_; }
 
   // CodedFrame: decodes and queues; Configuration: takes effect from the next answer on;
-  // PropagatedLabels: becomes upstream_labels(). Returns what must be said at once (an error for a
-  // frame that did not decode). Fails on messages that make no sense here.
+  // PropagatedLabels, PropagatedMotion: become upstream_labels(); motion that refers to something
+  // that got lost is ignored. Returns what must be said at once (an error for a frame that did not
+  // decode). Fails on messages that make no sense here.
   Result<std::vector<Message>> OnMessage(const Message& message);
 
   // The next keyframe to segment, oldest first.
@@ -80,7 +83,7 @@ class ServerSession {
   // Runs the network and the allocation on one keyframe. `queue`: keyframes waiting elsewhere.
   Result<ServerAnswer> Segment(const PendingFrame& pending, Segmenter& segmenter, int queue);
 
-  // Newest labels received from the device in server-consumer mode.
+  // Newest labels of the device's frames in server-consumer mode.
   const LabelMap* upstream_labels() const { return upstream_.empty() ? nullptr : &upstream_; }
   FrameId upstream_frame() const { return upstream_frame_; }
 
@@ -91,6 +94,7 @@ class ServerSession {
   };
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
+  Status OnUpstreamMotion(const PropagatedMotion& message);
   void ChooseLevels(const std::vector<InputGradient>& gradients, const Configuration& configuration,
                     ServerAnswer& answer) const;
 
@@ -106,9 +110,14 @@ class ServerSession {
   std::unique_ptr<VideoDecoder> decoder_;
   bool need_idr_ = true;
   std::deque<PendingFrame> pending_;
-  std::map<FrameId, Sent> sent_;  // the last few answers: references for predictive coding
+  // The last few answers: references for predictive coding, and what upstream motion moves. The
+  // mutex lets OnMessage look up one while Segment adds another.
+  std::map<FrameId, Sent> sent_;
+  std::mutex sent_mutex_;
   LabelMap upstream_;
   FrameId upstream_frame_ = 0;
+  std::optional<BlockMotion> upstream_motion_;  // since upstream_anchor_, of upstream_frame_
+  FrameId upstream_anchor_ = 0;
 };
 
 }  // namespace stac

@@ -99,12 +99,24 @@ void Write(const PropagatedLabels& from, wire::Envelope& envelope) {
   wire::PropagatedLabels& to = *envelope.mutable_propagated_labels();
   to.set_frame(from.frame);
   to.set_anchor(from.anchor);
-  to.set_previous(from.previous);
   to.set_coded(ToString(from.coded));
 }
 
 Result<Message> Read(const wire::PropagatedLabels& from, uint32_t) {
-  return PropagatedLabels{.frame = from.frame(),
+  return PropagatedLabels{
+      .frame = from.frame(), .anchor = from.anchor(), .coded = ToBytes(from.coded())};
+}
+
+void Write(const PropagatedMotion& from, wire::Envelope& envelope) {
+  wire::PropagatedMotion& to = *envelope.mutable_propagated_motion();
+  to.set_frame(from.frame);
+  to.set_anchor(from.anchor);
+  to.set_previous(from.previous);
+  to.set_coded(ToString(from.coded));
+}
+
+Result<Message> Read(const wire::PropagatedMotion& from, uint32_t) {
+  return PropagatedMotion{.frame = from.frame(),
                           .anchor = from.anchor(),
                           .previous = from.previous(),
                           .coded = ToBytes(from.coded())};
@@ -133,8 +145,7 @@ void Write(const Labels& from, wire::Envelope& envelope) {
 }
 
 Result<Message> Read(const wire::Labels& from, uint32_t) {
-  return Labels{
-      .frame = from.frame(), .previous = from.previous(), .coded = ToBytes(from.coded())};
+  return Labels{.frame = from.frame(), .previous = from.previous(), .coded = ToBytes(from.coded())};
 }
 
 void Write(const ServerStats& from, wire::Envelope& envelope) {
@@ -185,6 +196,8 @@ Result<Message> ReadKind(const wire::Envelope& envelope) {
       return Read(envelope.coded_frame(), version);
     case wire::Envelope::kPropagatedLabels:
       return Read(envelope.propagated_labels(), version);
+    case wire::Envelope::kPropagatedMotion:
+      return Read(envelope.propagated_motion(), version);
     case wire::Envelope::kLevels:
       return Read(envelope.levels(), version);
     case wire::Envelope::kLabels:

@@ -59,11 +59,11 @@ struct CodedFrame {
   FrameId held = 0;
   friend bool operator==(const CodedFrame&, const CodedFrame&) = default;
 };
-// device -> server, server-consumer mode: labels of a frame that both sides did not segment.
+// device -> server, server-consumer mode: labels of a frame, where the server does not have those
+// of the keyframe they come from.
 struct PropagatedLabels {
   FrameId frame = 0;
-  FrameId anchor = 0;    // the keyframe they come from, not after `frame`
-  FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
+  FrameId anchor = 0;  // the keyframe they come from, not after `frame`
   Bytes coded;
   friend bool operator==(const PropagatedLabels&, const PropagatedLabels&) = default;
 };
@@ -104,8 +104,18 @@ struct Bye {
   friend bool operator==(const Bye&, const Bye&) = default;
 };
 
+// device -> server, server-consumer mode: how the labels of a keyframe that the server answered
+// have moved since. The server finds the frame's labels with it.
+struct PropagatedMotion {
+  FrameId frame = 0;
+  FrameId anchor = 0;    // that keyframe, not after `frame`
+  FrameId previous = 0;  // the motion since `anchor` that the coding refers to; `frame`: none
+  Bytes coded;           // codec/motion_coder.h; empty: nothing moved
+  friend bool operator==(const PropagatedMotion&, const PropagatedMotion&) = default;
+};
+
 using Message = std::variant<Hello, Welcome, CodedFrame, PropagatedLabels, Levels, Labels,
-                             ServerStats, Configuration, Bye>;
+                             ServerStats, Configuration, Bye, PropagatedMotion>;
 
 // What the kind is called in messages to the user, for example "coded frame".
 const char* KindName(const Message& message);

@@ -41,7 +41,7 @@ std::vector<Message> OneOfEachKind() {
                      .access_unit = {0, 0, 0, 1, 0x65, 0xFF},
                      .reconstruction_hash = 0xFEDCBA9876543210u,
                      .held = 3'999'999'990u},
-          PropagatedLabels{.frame = 12, .anchor = 9, .previous = 11, .coded = {1, 2, 3}},
+          PropagatedLabels{.frame = 12, .anchor = 9, .coded = {1, 2, 3}},
           Levels{.frame = 9, .previous = 3, .base_qp = 33.5, .coded = {0}},
           Labels{.frame = 9, .previous = 3, .coded = {7, 7}},
           ServerStats{.frame = 9,
@@ -52,7 +52,8 @@ std::vector<Message> OneOfEachKind() {
                       .queue = 3,
                       .error = "frame 8 is missing"},
           Configuration{.base_qp = 31.5, .keyframe_fps = 2.5},
-          Bye{.reason = "interrupted"}};
+          Bye{.reason = "interrupted"},
+          PropagatedMotion{.frame = 12, .anchor = 9, .previous = 11, .coded = {4, 0}}};
 }
 
 TEST(MessagesTest, EveryKindRoundTrips) {
@@ -182,6 +183,9 @@ TEST(MessagesTest, ValidateNamesTheLimit) {
   EXPECT_FALSE(Validate(CodedFrame{.capture_time = Micros{1} << 61, .access_unit = {1}}));
   EXPECT_FALSE(Validate(CodedFrame{.access_unit = Bytes(kMaxPayloadBytes + 1)}));
   EXPECT_FALSE(Validate(PropagatedLabels{.frame = 3, .anchor = 4, .coded = {1}}));
+  EXPECT_FALSE(Validate(PropagatedMotion{.frame = 3, .anchor = 4}));
+  EXPECT_FALSE(Validate(PropagatedMotion{.frame = 3, .anchor = 1, .previous = 4}));
+  EXPECT_TRUE(Validate(PropagatedMotion{.frame = 3, .anchor = 1, .previous = 2}));
   EXPECT_FALSE(Validate(Welcome{.accepted = true}));  // no classes
   EXPECT_TRUE(Validate(Welcome{.accepted = false, .reason = "full"}));
   EXPECT_FALSE(Validate(Welcome{.class_count = 256}));

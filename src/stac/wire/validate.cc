@@ -85,8 +85,14 @@ Status Check(const CodedFrame& frame) {
 
 Status Check(const PropagatedLabels& labels) {
   STAC_RETURN_IF_ERROR(CheckNotAfter(labels.anchor, labels.frame, "the anchor"));
-  STAC_RETURN_IF_ERROR(CheckNotAfter(labels.previous, labels.frame, "the reference"));
   return CheckPayload(labels.coded, "the label map");
+}
+
+Status Check(const PropagatedMotion& motion) {
+  STAC_RETURN_IF_ERROR(CheckNotAfter(motion.anchor, motion.frame, "the anchor"));
+  STAC_RETURN_IF_ERROR(CheckNotAfter(motion.previous, motion.frame, "the reference"));
+  if (motion.coded.empty()) return OkStatus();
+  return CheckPayload(motion.coded, "the motion");
 }
 
 Status Check(const Levels& levels) {
@@ -120,9 +126,9 @@ Status Check(const Bye& bye) { return CheckText(bye.reason, "the reason", kMaxTe
 
 const char* KindName(const Message& message) {
   static constexpr const char* kNames[] = {
-      "hello",  "welcome", "coded frame",       "propagated labels",
-      "levels", "labels",  "server statistics", "configuration",
-      "bye"};
+      "hello",  "welcome",          "coded frame",       "propagated labels",
+      "levels", "labels",           "server statistics", "configuration",
+      "bye",    "propagated motion"};
   static_assert(std::size(kNames) == std::variant_size_v<Message>);
   return kNames[message.index()];
 }
