@@ -25,7 +25,7 @@ LevelMap AlgorithmOne(const Grid<double>& table_weights, double budget, int pixe
 // region with S = 0 gets base_qp + clip; a frame without any gradient gets base_qp everywhere.
 struct PowerRule {
   double exponent = 0.7;
-  double clip = 10;
+  double clip = 6;
 };
 LevelMap PowerLevels(const SensitivityMap& sensitivity, double base_qp, const PowerRule& rule,
                      const LevelLadder& ladder);

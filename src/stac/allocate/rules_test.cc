@@ -149,7 +149,7 @@ TEST(PowerLevelsTest, RegionsWithoutGradientAreDefined) {
   SensitivityMap one(2, 1, 0.f);
   one[1] = 5;
   const LevelMap levels = PowerLevels(one, 30, {}, ladder);
-  EXPECT_EQ(ladder.Qp(levels[0]), 40);
+  EXPECT_EQ(ladder.Qp(levels[0]), 30 + PowerRule{}.clip);
   EXPECT_EQ(ladder.Qp(levels[1]), 30);
 }
 

@@ -86,9 +86,9 @@ std::vector<KindRules> MakeKinds() {
   kinds.push_back(
       {SystemKind::kStac,
        "stac",
-       Common("1") + X264("0") + Planned("0.6", {"jvt", "profile", "flat"}, "0") +
+       Common("1") + X264("1") + Planned("0.6", {"flat", "jvt", "profile"}, "-3") +
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
-                 Real("clip", "10", 0, 51), Choice("objective", {"projection", "loss", "margin"}),
+                 Real("clip", "6", 0, 51), Choice("objective", {"loss", "projection", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
                  Whole("gradient_downscale", "1", 1, 2), Switch("refine", "0"),
                  Switch("propagate_levels", "1"), Whole("region", "16", 16, 256),
@@ -101,13 +101,22 @@ std::vector<KindRules> MakeKinds() {
           {"matrices", "profile"},
           {"aq", "0"},
           {"refine", "1"},
+          {"first_offset", "0"},
           {"middle_first", "1"}}},
+        // What a first study on one drive and one network had found.
+        {"recipe",
+         {{"objective", "projection"},
+          {"clip", "10"},
+          {"matrices", "jvt"},
+          {"psy", "0"},
+          {"first_offset", "0"}}},
         // Fig. 1: consecutive frames as single images, two levels.
         {"single",
          {{"intra", "1"},
           {"levels", "2"},
           {"ladder", "around"},
           {"clip", "4"},
+          {"first_offset", "0"},
           {"propagate", "0"}}}}});
   return kinds;
 }
