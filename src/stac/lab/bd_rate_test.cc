@@ -41,7 +41,35 @@ double LinearLogRate(const std::vector<RatePoint>& curve, double accuracy) {
   return std::log(a.kbps) * (1 - t) + std::log(b.kbps) * t;
 }
 
-// Rate-PSNR points that circulate with the common implementations of the metric.
+// Bjontegaard's own method, written from VCEG-M33: one cubic through the four points of log rate
+// over quality, the difference integrated over the range that both cover. Three Gauss points
+// integrate a cubic exactly.
+double VcegM33BdRate(const std::vector<RatePoint>& reference, const std::vector<RatePoint>& tested) {
+  const auto cubic = [](const std::vector<RatePoint>& curve, double at) {
+    double sum = 0;
+    for (size_t i = 0; i < 4; ++i) {
+      double term = std::log10(curve[i].kbps);
+      for (size_t k = 0; k < 4; ++k) {
+        if (k == i) continue;
+        term *= (at - curve[k].accuracy) / (curve[i].accuracy - curve[k].accuracy);
+      }
+      sum += term;
+    }
+    return sum;
+  };
+  const double low = std::max(reference.front().accuracy, tested.front().accuracy);
+  const double high = std::min(reference.back().accuracy, tested.back().accuracy);
+  double mean = 0;
+  for (const auto& [node, weight] :
+       {std::pair{-std::sqrt(0.6), 5.0 / 18}, {0.0, 8.0 / 18}, {std::sqrt(0.6), 5.0 / 18}}) {
+    const double at = (low + high) / 2 + node * (high - low) / 2;
+    mean += weight * (cubic(tested, at) - cubic(reference, at));
+  }
+  return 100 * (std::pow(10, mean) - 1);
+}
+
+// Rate-PSNR points of public implementations: the README of FAU-LMS/bjontegaard, and the sample of
+// Anserw/Bjontegaard_metric.
 const std::vector<RatePoint> kAnchor =
     Points({1358.24, 2486.44, 4593.60, 9487.76}, {34.851, 36.845, 38.615, 40.037});
 const std::vector<RatePoint> kTest =
@@ -137,6 +165,31 @@ TEST(CompareCurves, AgreesWithAnIndependentIntegration) {
     // A different interpolation of the same four points differs little.
     EXPECT_NEAR(result->bd_rate_percent, SampledBdRate(a, b, LinearLogRate), 0.8);
   }
+}
+
+// Four-point curves and BD-rates of JCTVC-E137 by piecewise cubics, as the tests of Netflix's VMAF
+// library and of Android's compatibility suite (BdRateCalculatorTests) quote them.
+TEST(CompareCurves, GivesThePublishedBdRates) {
+  const auto first = CompareCurves(
+      Points({18883.6928, 33905.6656, 61279.976, 108048.8736}, {34.2911, 37.247, 40.3953, 43.6471}),
+      Points({18910.912, 33928.7472, 61299.9936, 108061.2784},
+             {34.3147, 37.2761, 40.4232, 43.6768}));
+  ASSERT_TRUE(first.has_value());
+  EXPECT_NEAR(first->bd_rate_percent, -0.465215420752807, 1e-9);
+  const auto second = CompareCurves(
+      Points({1017.6184, 2394.488, 7622.7456, 40433.8848}, {32.0603, 33.8977, 35.3756, 37.5761}),
+      Points({1017.0984, 2390.0944, 7587.0024, 40370.12}, {32.0822, 33.9194, 35.4025, 37.5982}));
+  ASSERT_TRUE(second.has_value());
+  EXPECT_NEAR(second->bd_rate_percent, -1.8779823450567612, 1e-9);
+}
+
+TEST(CompareCurves, AgreesWithTheMethodOfVcegM33) {
+  // What numpy's polyfit and polyint give for the same points.
+  EXPECT_NEAR(VcegM33BdRate(kFirst, kSecond), 31.397374054908013, 1e-6);
+  EXPECT_NEAR(VcegM33BdRate(kAnchor, kTest), -4.420462706090111, 1e-6);
+  // On curves as smooth as these, monotone cubics differ by hundredths of a percent.
+  EXPECT_NEAR(CompareCurves(kFirst, kSecond)->bd_rate_percent, VcegM33BdRate(kFirst, kSecond), 0.02);
+  EXPECT_NEAR(CompareCurves(kAnchor, kTest)->bd_rate_percent, VcegM33BdRate(kAnchor, kTest), 0.02);
 }
 
 TEST(CompareCurves, SaysWhenNothingOverlaps) {
