@@ -41,10 +41,11 @@ Groups GroupRows(const CsvRows& rows) {
 }
 
 PlotPanel LossGapPanel(const CsvRows& rows) {
-  PlotPanel panel{.x_label = "estimated size V (KB)", .y_label = "|dQ_u| - |dQ_s|"};
-  std::map<std::string, PlotCurve> frames;
+  PlotPanel panel{.x_label = "estimated size V (KB)",
+                  .y_label = "|dQ_u| - |dQ_s| (loss per pixel)"};
+  std::map<int, PlotCurve> frames;
   for (const auto& row : rows) {
-    PlotCurve& curve = frames[row.at("frame")];
+    PlotCurve& curve = frames[static_cast<int>(Number(row, "frame"))];
     curve.title = "frame " + row.at("frame");
     curve.line.emplace_back(Number(row, "size_kb"), Number(row, "gap"));
   }
@@ -53,7 +54,9 @@ PlotPanel LossGapPanel(const CsvRows& rows) {
 }
 
 PlotPanel FakeLossPanel(const CsvRows& rows) {
-  PlotPanel panel{.x_label = "total quantization error ||ds||", .y_label = "loss"};
+  PlotPanel panel{.x_label = "total quantization error ||ds|| (luma steps)",
+                  .y_label = "loss per pixel",
+                  .large_x = true};
   PlotCurve truth{.title = "true loss Q_T"}, fake{.title = "fake loss Q_F"};
   for (const auto& row : rows) {
     truth.line.emplace_back(Number(row, "error_sum"), Number(row, "loss_true"));
@@ -112,7 +115,9 @@ std::vector<Plot> AnalysisPlots(FigureKind figure, const CsvRows& rows,
     switch (figure) {
       case FigureKind::kGradientMaps:
         plot.panels.push_back(
-            {.title = "log10 |gradient|: " + title,
+            {.title = "log10 |gradient| per sample: " + title,
+             .x_label = "blocks of 4 pixels",
+             .y_label = "blocks of 4 pixels",
              .heat_map = std::filesystem::absolute(folder / group.front().at("file"))});
         break;
       case FigureKind::kLossGap:

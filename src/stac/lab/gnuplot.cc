@@ -17,6 +17,11 @@ namespace fs = std::filesystem;
 constexpr int kPanelWidth = 560;
 constexpr int kPanelHeight = 420;
 
+// On a logarithmic axis gnuplot marks powers of ten only, which is one or two for a curve.
+constexpr const char* kLogTics =
+    "10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10000, "
+    "20000, 50000";
+
 // Distinct on white, also for colour-blind readers (Okabe and Ito), then darker variants.
 constexpr const char* kColors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
                                    "#56b4e9", "#000000", "#7f6000", "#6a3d9a", "#8c564b"};
@@ -45,12 +50,16 @@ void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& scri
                      GnuplotQuoted(panel.x_label), GnuplotQuoted(panel.y_label));
   if (!panel.heat_map.empty()) {
     out +=
-        "unset key\nunset grid\nset yrange [*:*] reverse\nset size ratio -1\n"
+        "unset key\nunset grid\nset autoscale noextend\nset yrange [*:*] reverse\n"
+        "set size ratio -1\n"
         "set palette defined (0 '#000033', 0.35 '#5b0f7a', 0.65 '#d9442f', 1 '#fff7a0')\n";
     out += fmt::format("plot {} matrix with image\n", FileQuoted(panel.heat_map.string()));
     return;
   }
-  if (panel.log_x) out += "set logscale x\n";
+  // Where a difference changes its sign.
+  out += "set xzeroaxis linetype 1 linecolor rgb '#888888'\n";
+  if (panel.log_x) out += fmt::format("set logscale x\nset xtics ({})\n", kLogTics);
+  if (panel.large_x) out += "set format x '%.0s%c'\n";
   if (panel.y_range) {
     out += fmt::format("set yrange [{}:{}]\n", panel.y_range->first, panel.y_range->second);
   }
