@@ -10,6 +10,7 @@
 #include "stac/base/file.h"
 #include "stac/base/log.h"
 #include "stac/codec/jpeg_codec.h"
+#include "stac/lab/accmpeg/macroblock_scorer.h"
 #include "stac/lab/comparison.h"
 #include "stac/lab/evaluate.h"
 #include "stac/lab/figures.h"
@@ -22,6 +23,7 @@ LabTools ProductionTools() {
   LabTools tools;
   tools.open_source = OpenSource;
   tools.load_network = LoadSegmenter;
+  tools.load_scorer = LoadMacroblockScorer;
   tools.make_flow = [] { return MakeDisFlow({}); };
   tools.make_encoder = MakeX264Encoder;
   tools.make_decoder = [](const DecoderOptions& options) { return MakeH264Decoder(options); };

@@ -11,6 +11,9 @@
 #include "stac/lab/train/recipe.h"
 #include "stac/lab/train/trainer.h"
 #include "stac/segment/segmenter.h"
+#if STAC_HAS_DEVICE
+#include "train_accmpeg_command.h"
+#endif
 
 namespace stac {
 namespace {
@@ -90,6 +93,10 @@ void AddTrainCommand(CLI::App& app) {
   network->add_option("--cache", options->cache,
                       "Folder for the teachers' answers (default: teacher_cache in the output)");
   network->add_flag("--resume", options->resume, "Go on from the output folder's checkpoint");
+
+#if STAC_HAS_DEVICE
+  AddTrainAccMpegCommand(train);
+#endif
 
   auto agreement = std::make_shared<AgreementOptions>();
   CLI::App* agree = AddCommand(

@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 bool NeedsImportance(const std::vector<PointSpec>& points, size_t network, size_t clip) {
   return std::any_of(points.begin(), points.end(), [&](const PointSpec& point) {
     return point.network == network && point.clip == clip &&
-           point.spec.kind() == SystemKind::kAccMpeg;
+           point.spec.NeedsAccuracyGradients();
   });
 }
 
@@ -43,7 +43,7 @@ Status Prepare(const ExperimentSpec& experiment, const std::vector<Clip>& clips,
       const size_t network = job / clips.size(), clip = job % clips.size();
       STAC_RETURN_IF_ERROR(bench->Reference(network, clip));
       if (!NeedsImportance(points, network, clip)) return OkStatus();
-      STAC_RETURN_IF_ERROR(bench->Importance(network, clip));
+      STAC_RETURN_IF_ERROR(bench->Importance(network, clip, /*predicted=*/false));
       return OkStatus();
     };
   };
@@ -125,13 +125,17 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
     profile_hashes.push_back(ProfileHash(profile));
   }
   const auto key_of = [&](const PointSpec& point) {
+    std::string with = fmt::format("threads={}{}", experiment.network_threads,
+                                   options.per_second ? " per second" : "");
+    if (point.spec.PredictsMap()) {
+      with += ",accmpeg=" + experiment.networks[point.network].accmpeg_hash;
+    }
     return PointKey({.spec = point.system + "\n" + point.spec.Canonical(),
                      .network_hash = experiment.networks[point.network].hash,
                      .clip_hash = clips[point.clip].hash + clips[point.clip].human,
                      .profile_hash = profile_hashes[point.network],
                      .seed = experiment.seed,
-                     .options = fmt::format("threads={}{}", experiment.network_threads,
-                                            options.per_second ? " per second" : "")});
+                     .options = with});
   };
 
   const fs::path database = options.out / "results.db";

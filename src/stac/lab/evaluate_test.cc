@@ -20,6 +20,7 @@ reference = "h264"
 [[network]]
 name = "fake"
 path = "NETWORK"
+accmpeg = "NETWORK"
 [[clip]]
 name = "street"
 source = "any"
@@ -32,6 +33,9 @@ spec = "stac"
 knobs = { qp = [24, 34] }
 [[system]]
 spec = "accmpeg"
+[[system]]
+name = "accmpeg-oracle"
+spec = "accmpeg:map=oracle,every=1"
 )";
 
 class EvaluateTest : public ::testing::Test {
@@ -42,7 +46,9 @@ class EvaluateTest : public ::testing::Test {
     fs::remove_all(root_);
     EXPECT_TRUE(WriteFile(root_ / "net.pt", std::string_view("weights")).has_value());
     std::string text = kSpec;
-    text.replace(text.find("NETWORK"), 7, (root_ / "net.pt").string());
+    for (int i = 0; i < 2; ++i) {
+      text.replace(text.find("NETWORK"), 7, (root_ / "net.pt").string());
+    }
     spec_ = ParseExperiment(text, "small.toml", false).value();
   }
 
@@ -64,8 +70,8 @@ class EvaluateTest : public ::testing::Test {
 };
 
 TEST_F(EvaluateTest, SameNumbersWhateverTheNumberOfProcesses) {
-  EXPECT_EQ(Run("one", 1).measured, 5);
-  EXPECT_EQ(Run("two", 2).measured, 5);
+  EXPECT_EQ(Run("one", 1).measured, 6);
+  EXPECT_EQ(Run("two", 2).measured, 6);
   EXPECT_EQ(File("one/results.csv"), File("two/results.csv"));
   EXPECT_THAT(File("one/results.csv"), HasSubstr("stac,fake,street,stac:qp=24,4,4,10,1,"));
   EXPECT_EQ(File("one/spec.toml"), spec_.text);
@@ -80,7 +86,7 @@ TEST_F(EvaluateTest, ASecondRunMeasuresOnlyWhatIsMissing) {
     ASSERT_TRUE((*store)->Remove({rows[0].key, rows[3].key}).has_value());
   }
   const EvaluateSummary summary = Run("out", 2);
-  EXPECT_EQ(summary.points, 5);
+  EXPECT_EQ(summary.points, 6);
   EXPECT_EQ(summary.measured, 2);
   EXPECT_EQ(File("out/results.csv"), before);
   EXPECT_EQ(Run("out", 2).measured, 0);
@@ -89,7 +95,7 @@ TEST_F(EvaluateTest, ASecondRunMeasuresOnlyWhatIsMissing) {
 TEST_F(EvaluateTest, ShardsMergeToTheWhole) {
   Run("all", 2);
   EXPECT_EQ(Run("a", 1, 1, 2).points, 3);
-  EXPECT_EQ(Run("b", 1, 2, 2).points, 2);
+  EXPECT_EQ(Run("b", 1, 2, 2).points, 3);
   ASSERT_TRUE(
       MergeStores({root_ / "a/results.db", root_ / "b/results.db"}, root_ / "merged/results.db")
           .has_value());
@@ -100,7 +106,14 @@ TEST_F(EvaluateTest, ShardsMergeToTheWhole) {
 TEST_F(EvaluateTest, AnotherSeedIsAnotherPoint) {
   Run("out", 2);
   spec_.seed = 2;
-  EXPECT_EQ(Run("out", 2).measured, 5);
+  EXPECT_EQ(Run("out", 2).measured, 6);
+}
+
+TEST_F(EvaluateTest, AnotherNetworkForMacroblocksIsAnotherPointWhereItIsAsked) {
+  Run("out", 2);
+  ASSERT_TRUE(WriteFile(root_ / "other.stacnet", std::string_view("others")).has_value());
+  spec_.networks[0].accmpeg = (root_ / "other.stacnet").string();
+  EXPECT_EQ(Run("out", 2).measured, 1);
 }
 
 TEST_F(EvaluateTest, FailuresNameThePoint) {
@@ -111,11 +124,11 @@ TEST_F(EvaluateTest, FailuresNameThePoint) {
   };
   const auto summary = Evaluate(spec_, {.out = root_ / "out", .jobs = 2}, tools, stop_);
   ASSERT_FALSE(summary.has_value());
-  EXPECT_THAT(summary.error().message, HasSubstr("2 of 5 failed"));
+  EXPECT_THAT(summary.error().message, HasSubstr("2 of 6 failed"));
   EXPECT_THAT(summary.error().message,
               HasSubstr("h264:crf=24 on street with fake: no such encoder"));
   // The others are kept.
-  EXPECT_EQ(ResultStore::Open(root_ / "out/results.db").value()->All()->size(), 3u);
+  EXPECT_EQ(ResultStore::Open(root_ / "out/results.db").value()->All()->size(), 4u);
 }
 
 TEST_F(EvaluateTest, ASweepMeasuresEverySecond) {

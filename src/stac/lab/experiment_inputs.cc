@@ -10,6 +10,12 @@ namespace {
 
 constexpr size_t kDefaultCalibrationFrames = 6;
 
+Result<std::string> FileHash(const NetworkEntry& network, const std::string& path) {
+  const auto bytes = ReadFile(path);
+  if (!bytes) return Fail("network {}: {}", network.name, bytes.error().message);
+  return HexHash(*bytes);
+}
+
 }  // namespace
 
 Result<std::vector<Clip>> LoadClips(const ExperimentSpec& experiment, const LabTools& tools) {
@@ -43,9 +49,9 @@ Result<CalibrationFrames> LoadCalibration(const ExperimentSpec& experiment,
 
 Status FillNetworkHashes(ExperimentSpec& experiment) {
   for (NetworkEntry& network : experiment.networks) {
-    const auto bytes = ReadFile(network.path);
-    if (!bytes) return Fail("network {}: {}", network.name, bytes.error().message);
-    network.hash = HexHash(*bytes);
+    STAC_ASSIGN_OR_RETURN(network.hash, FileHash(network, network.path));
+    if (network.accmpeg.empty()) continue;
+    STAC_ASSIGN_OR_RETURN(network.accmpeg_hash, FileHash(network, network.accmpeg));
   }
   return OkStatus();
 }

@@ -104,6 +104,22 @@ void ApplyQuick(const Quick& quick, ExperimentSpec& out) {
   }
 }
 
+// A system that asks the device's own network about macroblocks needs one for every network.
+Status CheckPredictors(const ExperimentSpec& spec, const std::string& file_name) {
+  const bool predicts = std::any_of(spec.systems.begin(), spec.systems.end(),
+                                    [](const SystemEntry& s) { return s.base.PredictsMap(); });
+  if (!predicts) return OkStatus();
+  for (const NetworkEntry& network : spec.networks) {
+    if (network.accmpeg.empty()) {
+      return Fail(
+          "{}: accmpeg needs a network for macroblocks: set accmpeg = \"FILE.stacnet\" in the "
+          "[[network]] {}, or map=oracle in the system",
+          file_name, network.name);
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<ExperimentSpec> ParseExperiment(std::string_view text, const std::string& file_name,
@@ -163,6 +179,7 @@ Result<ExperimentSpec> ParseExperiment(std::string_view text, const std::string&
   if (out.figure == FigureKind::kAccuracyBitrate && out.systems.empty()) {
     return Fail("{}: no [[system]] is given", file_name);
   }
+  STAC_RETURN_IF_ERROR(CheckPredictors(out, file_name));
   return out;
 }
 

@@ -16,7 +16,10 @@ struct NetworkEntry {
   std::string name;
   std::string path;     // as LoadSegmenter takes it, $STAC_DATA replaced
   std::string profile;  // profile file; empty: calibrated
-  std::string hash;     // of the file: filled in when the experiment runs
+  std::string
+      accmpeg;       // the device's network for macroblocks (accmpeg:map=predicted); may be empty
+  std::string hash;  // of the file: filled in when the experiment runs
+  std::string accmpeg_hash;  // likewise
 };
 
 struct ClipEntry {

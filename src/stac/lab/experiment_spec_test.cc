@@ -73,6 +73,17 @@ TEST(ExperimentSpec, QuickIsSmaller) {
   EXPECT_EQ(points[2].spec.Number("crf"), 50);
 }
 
+TEST(ExperimentSpec, APredictedMapNeedsANetworkForIt) {
+  const std::string asks = Replace(kGood, "spec = \"stac\"", "spec = \"accmpeg\"");
+  EXPECT_THAT(ErrorOf(asks), HasSubstr("set accmpeg = \"FILE.stacnet\" in the [[network]] net"));
+  EXPECT_EQ(ErrorOf(Replace(asks, "\"accmpeg\"", "\"accmpeg:map=oracle\"")), "no error");
+  const auto given = ParseExperiment(
+      Replace(asks, "path = \"net.pt\"", "path = \"net.pt\"\naccmpeg = \"mb.stacnet\""), "x.toml",
+      false);
+  ASSERT_TRUE(given.has_value()) << given.error().message;
+  EXPECT_EQ(given->networks[0].accmpeg, "mb.stacnet");
+}
+
 TEST(ExperimentSpec, ErrorsHaveALineAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOf(Replace(kGood, "seed = 7", "sed = 7")),
               StartsWith("x.toml:3: unknown key 'sed'; allowed here: name, title, figure"));

@@ -13,6 +13,9 @@
 
 namespace stac {
 
+// Importance of each 16x16 macroblock of a frame: what a device's own small network says.
+using MacroblockScorer = std::function<Result<SensitivityMap>(const Frame&)>;
+
 // The implementations that the lab drives; the program names them, tests use fakes.
 struct LabTools {
   std::function<Result<std::unique_ptr<FrameSource>>(const std::string&, const SourceOptions&)>
@@ -20,6 +23,7 @@ struct LabTools {
   std::function<Result<std::unique_ptr<Segmenter>>(const std::string& path,
                                                    const SegmenterOptions&)>
       load_network;
+  std::function<Result<MacroblockScorer>(const std::string& path)> load_scorer;
   std::function<std::unique_ptr<OpticalFlow>()> make_flow;
   DeviceSession::EncoderFactory make_encoder;
   ServerSession::DecoderFactory make_decoder;

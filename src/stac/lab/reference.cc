@@ -1,12 +1,12 @@
 #include "stac/lab/reference.h"
 
 #include <bit>
-#include <cmath>
 
 #include "stac/base/bytes.h"
 #include "stac/base/check.h"
 #include "stac/base/file.h"
 #include "stac/codec/label_coder.h"
+#include "stac/lab/accuracy_gradient.h"
 
 namespace stac {
 namespace {
@@ -50,20 +50,9 @@ std::optional<SensitivityMap> ReadSensitivity(ByteReader& reader, int columns, i
   return map;
 }
 
-// Adds sum of |gradient| * |high - low| of each cell x cell block of a plane.
-void AddPlane(const Grid<float>& gradient, const PlaneView& high, const PlaneView& low, int cell,
-              SensitivityMap& map) {
-  for (int y = 0; y < high.height; ++y) {
-    for (int x = 0; x < high.width; ++x) {
-      const int error = std::abs(int{high.At(x, y)} - int{low.At(x, y)});
-      map(x / cell, y / cell) += std::abs(gradient(x, y)) * static_cast<float>(error);
-    }
-  }
-}
-
 Result<std::vector<SensitivityMap>> ComputeGradients(const Clip& clip, Segmenter& network,
                                                      const std::vector<LabelMap>& reference,
-                                                     const LabTools& tools, int low_qp) {
+                                                     const LabTools& tools) {
   const Frame& first = clip.frames.front();
   EncoderOptions options;
   options.width = first.width();
@@ -73,7 +62,7 @@ Result<std::vector<SensitivityMap>> ComputeGradients(const Clip& clip, Segmenter
   STAC_ASSIGN_OR_RETURN(const auto encoder, tools.make_encoder(options));
   STAC_ASSIGN_OR_RETURN(const auto decoder, tools.make_decoder({}));
   const RegionGrid grid{.frame_width = first.width(), .frame_height = first.height()};
-  const QpMap qp(grid.mb_columns(), grid.mb_rows(), static_cast<uint8_t>(low_qp));
+  const QpMap qp(grid.mb_columns(), grid.mb_rows(), static_cast<uint8_t>(kAccMpegLowQp));
   std::vector<SensitivityMap> maps;
   for (const Frame& frame : clip.frames) {
     STAC_ASSIGN_OR_RETURN(const EncodedFrame coded, encoder->Encode(frame, &qp, frame.id == 0));
@@ -81,11 +70,7 @@ Result<std::vector<SensitivityMap>> ComputeGradients(const Clip& clip, Segmenter
     Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
     objective.labels = &reference[frame.id];
     STAC_ASSIGN_OR_RETURN(const Segmentation result, network.RunWithGradient(low.frame, objective));
-    const InputGradient& gradient = result.gradients.front();
-    SensitivityMap& map = maps.emplace_back(grid.mb_columns(), grid.mb_rows());
-    AddPlane(gradient.y, frame.plane(0), low.frame.plane(0), kMacroblock, map);
-    AddPlane(gradient.cb, frame.plane(1), low.frame.plane(1), kMacroblock / 2, map);
-    AddPlane(gradient.cr, frame.plane(2), low.frame.plane(2), kMacroblock / 2, map);
+    maps.push_back(AccuracyGradient(frame, low.frame, result.gradients.front()));
   }
   return maps;
 }
@@ -115,18 +100,18 @@ Result<std::vector<LabelMap>> ReferenceLabels(const Clip& clip, Segmenter& netwo
 
 Result<std::vector<SensitivityMap>> AccuracyGradients(const Clip& clip, Segmenter& network,
                                                       const std::vector<LabelMap>& reference,
-                                                      const LabTools& tools, int low_qp,
+                                                      const LabTools& tools,
                                                       const fs::path& cache) {
   STAC_CHECK(reference.size() == clip.frames.size());
   const fs::path path =
-      cache / fmt::format("{}-{}-{}.accgrad", network.info().hash, clip.hash, low_qp);
+      cache / fmt::format("{}-{}-{}.accgrad", network.info().hash, clip.hash, kAccMpegLowQp);
   const RegionGrid grid{.frame_width = clip.width(), .frame_height = clip.height()};
   if (auto stored = ReadMaps<SensitivityMap>(path, clip.frames.size(), [&](ByteReader& reader) {
         return ReadSensitivity(reader, grid.mb_columns(), grid.mb_rows());
       })) {
     return std::move(*stored);
   }
-  STAC_ASSIGN_OR_RETURN(auto maps, ComputeGradients(clip, network, reference, tools, low_qp));
+  STAC_ASSIGN_OR_RETURN(auto maps, ComputeGradients(clip, network, reference, tools));
   ByteWriter file;
   for (const SensitivityMap& map : maps) {
     for (const float value : map) file.U32(std::bit_cast<uint32_t>(value));

@@ -17,12 +17,12 @@ namespace stac {
 Result<std::vector<LabelMap>> ReferenceLabels(const Clip& clip, Segmenter& network,
                                               const std::filesystem::path& cache);
 
-// AccMPEG's accuracy gradients of every frame: per macroblock the sum over samples of
-// |d loss / dx| * |x_high - x_low|, with x_high the raw frame, x_low the frame coded at QP
-// `low_qp`, and the loss of x_low against the network's labels of x_high.
+// AccMPEG's accuracy gradients (accuracy_gradient.h) of every frame: x_high is the raw frame, x_low
+// the frame coded at kAccMpegLowQp, and the loss that of x_low against the network's labels of
+// x_high.
 Result<std::vector<SensitivityMap>> AccuracyGradients(const Clip& clip, Segmenter& network,
                                                       const std::vector<LabelMap>& reference,
-                                                      const LabTools& tools, int low_qp,
+                                                      const LabTools& tools,
                                                       const std::filesystem::path& cache);
 
 }  // namespace stac

@@ -48,6 +48,10 @@ class SystemSpec {
   std::string Short() const;
   // Keyframes are coded at this share of the frame's width and height.
   double scale() const { return Number("scale"); }
+  // accmpeg whose map comes from the device's own network.
+  bool PredictsMap() const { return kind_ == SystemKind::kAccMpeg && Text("map") == "predicted"; }
+  // accmpeg whose map comes from the true accuracy gradients.
+  bool NeedsAccuracyGradients() const { return kind_ == SystemKind::kAccMpeg && !PredictsMap(); }
 
  private:
   SystemKind kind_ = SystemKind::kH264;

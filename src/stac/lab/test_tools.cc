@@ -17,6 +17,19 @@ LabTools TestTools() {
                           const SegmenterOptions&) -> Result<std::unique_ptr<Segmenter>> {
     return std::make_unique<FakeSegmenter>(8);
   };
+  // Brighter macroblocks are more important.
+  tools.load_scorer = [](const std::string&) -> Result<MacroblockScorer> {
+    return [](const Frame& frame) -> Result<SensitivityMap> {
+      const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+      SensitivityMap map(grid.mb_columns(), grid.mb_rows());
+      for (int y = 0; y < frame.height(); ++y) {
+        for (int x = 0; x < frame.width(); ++x) {
+          map(x / kMacroblock, y / kMacroblock) += frame.plane(0).At(x, y);
+        }
+      }
+      return map;
+    };
+  };
   tools.make_flow = [] { return MakeDisFlow({}); };
   tools.make_encoder = MakeX264Encoder;
   tools.make_decoder = [](const DecoderOptions& options) { return MakeH264Decoder(options); };

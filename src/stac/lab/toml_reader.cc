@@ -8,10 +8,11 @@ const std::vector<std::string> kHumanLabels = {"", "camvid11", "train_ids"};
 }  // namespace
 
 NetworkEntry ReadNetwork(TomlReader& reader, const toml::table& table) {
-  reader.OnlyKeys(table, {"name", "path", "profile"});
+  reader.OnlyKeys(table, {"name", "path", "profile", "accmpeg"});
   NetworkEntry network{.name = reader.NeededText(table, "name"),
                        .path = reader.Path(table, "path")};
   if (table.contains("profile")) network.profile = reader.Path(table, "profile");
+  if (table.contains("accmpeg")) network.accmpeg = reader.Path(table, "accmpeg");
   return network;
 }
 

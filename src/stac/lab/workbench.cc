@@ -2,18 +2,12 @@
 
 #include <algorithm>
 
+#include "stac/base/clock.h"
 #include "stac/lab/operating_point.h"
 #include "stac/lab/reference.h"
 #include "stac/quant/calibrate.h"
 
 namespace stac {
-namespace {
-
-// AccMPEG's low quality, at which its accuracy gradients are taken.
-constexpr int kLowQp = 40;
-
-}  // namespace
-
 SensitivityMap ResampleMap(const SensitivityMap& map, int columns, int rows) {
   SensitivityMap out(columns, rows);
   for (int y = 0; y < rows; ++y) {
@@ -63,14 +57,38 @@ Result<const std::vector<LabelMap>*> Workbench::Reference(size_t network, size_t
   return &references_.emplace(std::pair{network, clip}, std::move(labels)).first->second;
 }
 
-Result<const std::vector<SensitivityMap>*> Workbench::Importance(size_t network, size_t clip) {
-  const auto found = importance_.find({network, clip});
+Result<const std::vector<SensitivityMap>*> Workbench::Importance(size_t network, size_t clip,
+                                                                 bool predicted) {
+  const std::tuple key(network, clip, predicted);
+  const auto found = importance_.find(key);
   if (found != importance_.end()) return &found->second;
+  if (predicted) {
+    STAC_ASSIGN_OR_RETURN(importance_[key], PredictedImportance(network, clip));
+    return &importance_[key];
+  }
   STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
   STAC_ASSIGN_OR_RETURN(const auto* reference, Reference(network, clip));
-  STAC_ASSIGN_OR_RETURN(
-      auto maps, AccuracyGradients(clips_[clip], *segmenter, *reference, tools_, kLowQp, cache_));
-  return &importance_.emplace(std::pair{network, clip}, std::move(maps)).first->second;
+  STAC_ASSIGN_OR_RETURN(importance_[key],
+                        AccuracyGradients(clips_[clip], *segmenter, *reference, tools_, cache_));
+  return &importance_[key];
+}
+
+Result<std::vector<SensitivityMap>> Workbench::PredictedImportance(size_t network, size_t clip) {
+  const NetworkEntry& entry = experiment_.networks[network];
+  if (entry.accmpeg.empty()) {
+    return Fail(
+        "the [[network]] {} names no network for macroblocks: set accmpeg in it, or "
+        "map=oracle in the system",
+        entry.name);
+  }
+  if (!scorers_.contains(network)) {
+    STAC_ASSIGN_OR_RETURN(scorers_[network], tools_.load_scorer(entry.accmpeg));
+  }
+  std::vector<SensitivityMap> maps;
+  for (const Frame& frame : clips_[clip].frames) {
+    STAC_ASSIGN_OR_RETURN(maps.emplace_back(), scorers_[network](frame));
+  }
+  return maps;
 }
 
 Result<Profile> Workbench::NetworkProfile(size_t network) {
@@ -96,6 +114,7 @@ Result<Profile> Workbench::NetworkProfile(size_t network) {
 }
 
 Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
+  const Stopwatch watch;
   const auto run = [&]() -> Result<ResultRow> {
     const bool stac = point.spec.kind() == SystemKind::kStac;
     const int downscale = stac ? point.spec.Integer("gradient_downscale") : 1;
@@ -106,7 +125,8 @@ Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
     const ScaledClip& full = Scaled(point.clip, 1);
     const ScaledClip& scaled = Scaled(point.clip, point.spec.scale());
     if (point.spec.kind() == SystemKind::kAccMpeg) {
-      STAC_ASSIGN_OR_RETURN(importance, Importance(point.network, point.clip));
+      STAC_ASSIGN_OR_RETURN(importance,
+                            Importance(point.network, point.clip, point.spec.PredictsMap()));
       const Frame& frame = scaled.frames.front();
       const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
       if (!importance->front().SameSize(grid.mb_columns(), grid.mb_rows())) {
@@ -133,6 +153,7 @@ Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
     return Fail("{} on {} with {}: {}", point.spec.Short(), clips_[point.clip].name,
                 experiment_.networks[point.network].name, row.error().message);
   }
+  row->total_s = watch.Milliseconds() / 1000;
   return row;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "stac/lab/clip.h"
@@ -30,14 +31,18 @@ class Workbench {
             const CalibrationFrames& calibration, const LabTools& tools,
             std::filesystem::path cache);
 
-  // Measures one point; per_second: its segments too. Fails with the point's name in front.
+  // Measures one point; per_second: its segments too. Its total time is that of the whole call:
+  // also what is made on the way and kept, such as motion. Fails with the point's name in front.
   Result<ResultRow> Run(const PointSpec& point, bool per_second = false);
 
   // The profile of a network: its file, or calibrated once and kept in the cache.
   Result<Profile> NetworkProfile(size_t network);
   // Labels of raw frames, computed if they are not in the cache.
   Result<const std::vector<LabelMap>*> Reference(size_t network, size_t clip);
-  Result<const std::vector<SensitivityMap>*> Importance(size_t network, size_t clip);
+  // Importance of every frame's macroblocks: by the device's own network, or true accuracy
+  // gradients.
+  Result<const std::vector<SensitivityMap>*> Importance(size_t network, size_t clip,
+                                                        bool predicted);
   // gradient_downscale: see SegmenterOptions.
   Result<Segmenter*> Network(size_t network, int gradient_downscale);
   const ScaledClip& Scaled(size_t clip, double scale);
@@ -45,15 +50,18 @@ class Workbench {
   const std::vector<Clip>& clips() const { return clips_; }
 
  private:
+  Result<std::vector<SensitivityMap>> PredictedImportance(size_t network, size_t clip);
+
   const ExperimentSpec& experiment_;
   const std::vector<Clip>& clips_;
   const CalibrationFrames& calibration_;
   const LabTools& tools_;
   std::filesystem::path cache_;
   std::map<std::pair<size_t, int>, std::unique_ptr<Segmenter>> networks_;
+  std::map<size_t, MacroblockScorer> scorers_;
   std::map<size_t, Profile> profiles_;
   std::map<std::pair<size_t, size_t>, std::vector<LabelMap>> references_;
-  std::map<std::pair<size_t, size_t>, std::vector<SensitivityMap>> importance_;
+  std::map<std::tuple<size_t, size_t, bool>, std::vector<SensitivityMap>> importance_;
   std::map<std::pair<size_t, double>, ScaledClip> scaled_;
 };
 

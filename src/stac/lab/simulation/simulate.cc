@@ -133,7 +133,8 @@ class Worker {
     STAC_ASSIGN_OR_RETURN(const Profile profile, bench_.NetworkProfile(job.network));
     const std::vector<SensitivityMap>* importance = nullptr;
     if (system.spec.kind() == SystemKind::kAccMpeg) {
-      STAC_ASSIGN_OR_RETURN(importance, bench_.Importance(job.network, job.clip));
+      STAC_ASSIGN_OR_RETURN(importance,
+                            bench_.Importance(job.network, job.clip, system.spec.PredictsMap()));
     }
     STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench_.Network(job.network, downscale));
     StreamOptions options = spec_.options;
@@ -164,14 +165,14 @@ Status Prepare(const SimulationSpec& spec, const Loaded& in, const SimulateOptio
                const fs::path& cache, const LabTools& tools, const std::atomic<bool>& stop) {
   const bool importance = std::any_of(
       spec.systems.begin(), spec.systems.end(),
-      [](const SimulatedSystem& system) { return system.spec.kind() == SystemKind::kAccMpeg; });
+      [](const SimulatedSystem& system) { return system.spec.NeedsAccuracyGradients(); });
   const auto make = [&]() -> Result<JobRunner> {
     auto bench = std::make_shared<Workbench>(in.experiment, in.clips, in.calibration, tools, cache);
     return [&, bench](int64_t job) -> Status {
       const size_t network = job / in.clips.size(), clip = job % in.clips.size();
       if (clip == 0) STAC_RETURN_IF_ERROR(bench->NetworkProfile(network));
       STAC_RETURN_IF_ERROR(bench->Reference(network, clip));
-      if (importance) STAC_RETURN_IF_ERROR(bench->Importance(network, clip));
+      if (importance) STAC_RETURN_IF_ERROR(bench->Importance(network, clip, /*predicted=*/false));
       return OkStatus();
     };
   };

@@ -1,4 +1,5 @@
 #include "stac/base/check.h"
+#include "stac/segment/networks/accmpeg_network_internal.h"
 #include "stac/segment/networks/bisenet_internal.h"
 #include "stac/segment/networks/drn_internal.h"
 #include "stac/segment/networks/edge_network_internal.h"
@@ -7,7 +8,8 @@
 namespace stac {
 
 const std::vector<std::string>& NetworkNames() {
-  static const std::vector<std::string> names = {"edge", "drn-d-22", "drn-d-38", "bisenet"};
+  static const std::vector<std::string> names = {"edge", "drn-d-22", "drn-d-38", "bisenet",
+                                                 "accmpeg"};
   return names;
 }
 
@@ -18,6 +20,7 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name
   if (name == "drn-d-22") return std::make_shared<DrnNetwork>(classes, std::array{2, 2, 2, 2});
   if (name == "drn-d-38") return std::make_shared<DrnNetwork>(classes, std::array{3, 4, 6, 3});
   if (name == "bisenet") return std::make_shared<BiSeNet>(classes);
+  if (name == "accmpeg") return std::make_shared<AccMpegNetwork>(classes);
   return Fail("there is no network definition called \"{}\": use one of {}", name,
               fmt::join(NetworkNames(), ", "));
 }

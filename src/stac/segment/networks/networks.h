@@ -11,7 +11,8 @@
 
 namespace stac {
 
-// The networks that the program defines itself: "edge", "drn-d-22", "drn-d-38", "bisenet".
+// The networks that the program defines itself: "edge", "drn-d-22", "drn-d-38", "bisenet", and
+// "accmpeg", which sorts macroblocks and not pixels.
 const std::vector<std::string>& NetworkNames();
 
 struct NetworkCost {

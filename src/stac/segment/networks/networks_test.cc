@@ -60,7 +60,8 @@ INSTANTIATE_TEST_SUITE_P(Networks, PublishedCost,
                          ::testing::Values(Published{"drn-d-22", 16.4 - 0.503, 545.07, 8},
                                            Published{"drn-d-38", 26.5 - 0.503, 883.30, 8},
                                            Published{"bisenet", 13.24, 118.31, 8},
-                                           Published{"edge", 1.68, 14.61, 4}));
+                                           Published{"edge", 1.68, 14.61, 4},
+                                           Published{"accmpeg", 0.11, 1.933, 16}));
 
 TEST(Networks, UnknownNamesAndClassCountsAreRefused) {
   EXPECT_THAT(MakeNetwork("resnet", 19).error().message, HasSubstr("drn-d-22"));
@@ -77,7 +78,7 @@ TEST(Networks, EveryDefinitionTakesAnyClassCountAndKeepsItsShape) {
     (*network)->eval();
     const auto logits = (*network)->Forward(torch::rand({1, 3, 64, 96}));
     ASSERT_EQ(logits.size(), 1u);
-    const int stride = name == "edge" ? 4 : 8;
+    const int stride = name == "edge" ? 4 : name == "accmpeg" ? 16 : 8;
     EXPECT_EQ(logits[0].sizes(), (std::vector<int64_t>{1, 5, 64 / stride, 96 / stride})) << name;
   }
 }
