@@ -57,8 +57,8 @@ TEST(SystemSpec, ErrorsNameTheSettingAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOf("h264:crf=3x"), HasSubstr("allowed: 0..51"));
   EXPECT_THAT(ErrorOf("stac:levels=2.5"), HasSubstr("a whole number 2..128"));
   EXPECT_THAT(ErrorOf("stac:region=24"), HasSubstr("multiples of 16"));
-  EXPECT_THAT(ErrorOf("stac:matrices=foo"), HasSubstr("jvt, profile or flat"));
-  EXPECT_THAT(ErrorOf("stac:papr"), HasSubstr("no preset of stac (paper, single)"));
+  EXPECT_THAT(ErrorOf("stac:matrices=foo"), HasSubstr("flat, jvt or profile"));
+  EXPECT_THAT(ErrorOf("stac:papr"), HasSubstr("no preset of stac (paper, recipe, single)"));
   EXPECT_THAT(ErrorOf(""), HasSubstr("there is no system ''"));
 }
 
