@@ -150,7 +150,7 @@ TEST_F(EvaluateTest, ASweepMeasuresEverySecond) {
   ASSERT_TRUE(WriteResultFiles(root_ / "all").has_value());
   const auto rows = ReadSegmentTable(root_ / "all/segments.csv");
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
-  ASSERT_EQ(rows->size(), 10u);  // five points of two seconds
+  ASSERT_EQ(rows->size(), 12u);  // six points of two seconds
   std::map<std::string, double> kbps;
   for (const SegmentRow& row : *rows) {
     EXPECT_EQ(row.configuration.keyframe_fps, 5);
