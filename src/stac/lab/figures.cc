@@ -12,6 +12,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const char* TitleOf(Metric metric) {
+  switch (metric) {
+    case Metric::kPixelAccuracy:
+      return "pixel accuracy";
+    case Metric::kMeanIou:
+      return "mIoU";
+    case Metric::kHumanPixelAccuracy:
+      return "pixel accuracy, human labels";
+    case Metric::kHumanMeanIou:
+      return "mIoU, human labels";
+  }
+  return "";
+}
+
 std::string Escaped(const std::string& text) {
   std::string out;
   for (const char c : text) {
@@ -62,11 +76,11 @@ std::vector<Plot> AccuracyBitratePlots(const ExperimentSpec& spec,
     const std::string name = curve.network + "_" + curve.clip;
     if (plots.empty() || plots.back().name != name) plots.push_back({.name = name});
     auto& panels = plots.back().panels;
-    const std::string metric = NameOf(curve.metric);
-    if (panels.empty() || panels.back().y_label != metric + " (%)") {
+    const std::string metric = std::string(TitleOf(curve.metric)) + " (%)";
+    if (panels.empty() || panels.back().y_label != metric) {
       panels.push_back({.title = curve.network + ", " + curve.clip,
                         .x_label = "kb/s, all bits",
-                        .y_label = metric + " (%)",
+                        .y_label = metric,
                         .log_x = true});
       for (const std::string& system : order) panels.back().curves.push_back({.title = system});
     }

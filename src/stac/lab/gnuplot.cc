@@ -18,9 +18,7 @@ constexpr int kPanelWidth = 560;
 constexpr int kPanelHeight = 420;
 
 // On a logarithmic axis gnuplot marks powers of ten only, which is one or two for a curve.
-constexpr const char* kLogTics =
-    "10, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 7000, 10000, "
-    "20000, 50000";
+constexpr const char* kLogTics = "10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000";
 
 // Distinct on white, also for colour-blind readers (Okabe and Ito), then darker variants.
 constexpr const char* kColors[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00",
@@ -45,7 +43,9 @@ std::string FileQuoted(const std::string& name) { return "'" + name + "'"; }
 
 void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& script) {
   std::string& out = script.commands;
-  out += "reset\nset grid linecolor rgb '#dddddd'\nset key below font ',9'\n";
+  out += "reset\nset grid linetype 1 linecolor rgb '#e4e4e4'\nset key below font ',9'\n";
+  // Room for the axis label and the rows of three entries that the key takes.
+  out += fmt::format("set bmargin {}\n", 3.5 + (static_cast<double>(panel.curves.size()) + 2) / 3);
   out += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", GnuplotQuoted(panel.title),
                      GnuplotQuoted(panel.x_label), GnuplotQuoted(panel.y_label));
   if (!panel.heat_map.empty()) {
