@@ -109,7 +109,7 @@ class Loop {
     return OkStatus();
   }
 
-  ResultRow Finish(double total_s) const {
+  ResultRow Finish() const {
     const double kilobits_per_byte = 8e-3 / in_.clip.seconds();
     ResultRow row;
     row.frames = static_cast<int>(in_.clip.frames.size());
@@ -131,7 +131,6 @@ class Loop {
     row.encode_s = encode_ms_ / 1000;
     row.decode_s = decode_ms_ / 1000;
     row.network_s = network_ms_ / 1000;
-    row.total_s = total_s;
     if (segments_) {
       row.segments = segments_->rows();
       for (SegmentRow& segment : row.segments) {
@@ -274,11 +273,10 @@ Result<ResultRow> RunPoint(const SystemSpec& spec, const PointInputs& inputs,
                            const LabTools& tools) {
   STAC_CHECK(inputs.reference.size() == inputs.clip.frames.size());
   STAC_CHECK(spec.kind() != SystemKind::kAccMpeg || inputs.importance != nullptr);
-  const Stopwatch watch;
   Loop loop(spec, inputs, tools);
   STAC_RETURN_IF_ERROR(loop.Connect());
   for (const Frame& frame : inputs.scaled.frames) STAC_RETURN_IF_ERROR(loop.OnFrame(frame));
-  return loop.Finish(watch.Milliseconds() / 1000);
+  return loop.Finish();
 }
 
 }  // namespace stac

@@ -26,8 +26,8 @@ struct PointInputs {
 
 // Streams the clip through a DeviceSession and a ServerSession in lock-step, every message
 // serialized, counted and parsed as on the wire: each keyframe's answer arrives before that
-// frame's labels are read. Scores the labels of all frames. The row's names, hashes and key are
-// left to the caller.
+// frame's labels are read. Scores the labels of all frames. The row's names, hashes, key and total
+// time are left to the caller.
 Result<ResultRow> RunPoint(const SystemSpec& spec, const PointInputs& inputs,
                            const LabTools& tools);
 
