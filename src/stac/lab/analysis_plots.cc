@@ -54,13 +54,13 @@ PlotPanel LossGapPanel(const CsvRows& rows) {
 }
 
 PlotPanel FakeLossPanel(const CsvRows& rows) {
-  PlotPanel panel{.x_label = "total quantization error ||ds|| (luma steps)",
-                  .y_label = "loss per pixel",
-                  .large_x = true};
+  PlotPanel panel{.x_label = "total quantization error ||ds|| (thousand luma steps)",
+                  .y_label = "loss per pixel"};
   PlotCurve truth{.title = "true loss Q_T"}, fake{.title = "fake loss Q_F"};
   for (const auto& row : rows) {
-    truth.line.emplace_back(Number(row, "error_sum"), Number(row, "loss_true"));
-    fake.line.emplace_back(Number(row, "error_sum"), Number(row, "loss_fake"));
+    const double thousands = Number(row, "error_sum") / 1000;
+    truth.line.emplace_back(thousands, Number(row, "loss_true"));
+    fake.line.emplace_back(thousands, Number(row, "loss_fake"));
   }
   panel.curves = {std::move(truth), std::move(fake)};
   return panel;

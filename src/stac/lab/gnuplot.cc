@@ -45,7 +45,7 @@ void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& scri
   std::string& out = script.commands;
   out += "reset\nset grid linetype 1 linecolor rgb '#e4e4e4'\nset key below font ',9'\n";
   // Room for the axis label and the rows of three entries that the key takes.
-  out += fmt::format("set bmargin {}\n", 2.5 + (static_cast<double>(panel.curves.size()) + 2) / 3);
+  out += fmt::format("set bmargin {}\n", 4 + (panel.curves.size() + 2) / 3);
   out += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", GnuplotQuoted(panel.title),
                      GnuplotQuoted(panel.x_label), GnuplotQuoted(panel.y_label));
   if (!panel.heat_map.empty()) {
@@ -60,7 +60,6 @@ void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& scri
   out += "set xzeroaxis linetype 1 linecolor rgb '#888888'\n";
   if (panel.log_x)
     out += fmt::format("set logscale x\nset autoscale x noextend\nset xtics ({})\n", kLogTics);
-  if (panel.large_x) out += "set format x '%.0s%c'\n";
   if (panel.y_range) {
     out += fmt::format("set yrange [{}:{}]\n", panel.y_range->first, panel.y_range->second);
   }

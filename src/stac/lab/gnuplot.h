@@ -20,7 +20,6 @@ struct PlotPanel {
   std::string title;
   std::string x_label, y_label;
   bool log_x = false;
-  bool large_x = false;  // 200000 is written as 200k
   std::vector<PlotCurve> curves;
   // Instead of curves: a heat map from a file of numbers, one text line per row, top row first.
   std::filesystem::path heat_map;
