@@ -88,13 +88,14 @@ void ReadCompute(TomlReader& reader, const toml::table& table, ComputeTimes& tim
 
 void ReadLink(TomlReader& reader, const toml::table& table, LinkSettings& link) {
   reader.OnlyKeys(table, {"delay_ms", "jitter_ms", "loss", "down_kbps", "discard_unfinished",
-                          "max_backlog_ms"});
+                          "max_backlog_ms", "hold_to_bandwidth"});
   link.delay_ms = reader.Number(table, "delay_ms", link.delay_ms, 0, 10'000, false);
   link.jitter_ms = reader.Number(table, "jitter_ms", link.jitter_ms, 0, 10'000, false);
   link.loss = reader.Number(table, "loss", link.loss, 0, 0.5, false);
   link.down_kbps = reader.Number(table, "down_kbps", link.down_kbps, 1, 1e7, false);
   link.discard_unfinished =
       SwitchedOn(reader, table, "discard_unfinished", link.discard_unfinished);
+  link.hold_to_bandwidth = SwitchedOn(reader, table, "hold_to_bandwidth", link.hold_to_bandwidth);
   link.max_backlog_ms = reader.Number(table, "max_backlog_ms", link.max_backlog_ms, 0, 1e6, false);
 }
 

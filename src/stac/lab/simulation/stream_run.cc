@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "stac/base/check.h"
+#include "stac/device/send_budget.h"
 #include "stac/lab/session_options.h"
 #include "stac/transport/simulated_link.h"
 
@@ -115,17 +116,25 @@ class Simulation {
     if (second > 0) {
       const SecondOutcome& last = result_.seconds.back();
       STAC_ASSIGN_OR_RETURN(const ContentMetrics content, content_.BeforeSecond(next));
-      outcome.decision = Clamp(controller_.Decide({.last_kbps = last.coded_kbps,
-                                                   .bandwidth_kbps = outcome.told_kbps,
-                                                   .last_base_qp = last.decision.base_qp,
-                                                   .last_keyframe_fps = last.decision.keyframe_fps,
-                                                   .last_scale = last.decision.scale,
-                                                   .c = content.c,
-                                                   .d = content.d}),
-                               options_.limits);
+      // What was sent goes with the rate at which it was sent, as on the device; a second without
+      // keyframes tells nothing about either.
+      if (last.keyframes > 0) {
+        known_.last_kbps = last.coded_kbps;
+        known_.last_base_qp = last.decision.base_qp;
+        known_.last_keyframe_fps = last.keyframes;
+        known_.last_scale = last.decision.scale;
+      }
+      known_.c = content.c;
+      known_.d = content.d;
+      known_.bandwidth_kbps = outcome.told_kbps;
+      outcome.decision = last.decision;
+      if (known_.last_kbps > 0 && outcome.told_kbps > 0) {
+        outcome.decision = Clamp(controller_.Decide(known_), options_.limits);
+      }
       if (outcome.decision != last.decision && options_.link.discard_unfinished) Discard();
     }
     result_.seconds.push_back(outcome);
+    budget_.StartSegment(clock_.Now(), outcome.told_kbps);
     return Apply(outcome.decision, next);
   }
 
@@ -174,15 +183,21 @@ class Simulation {
     }
     NoticeExpired();
     if (coding_.ready != kNever || Backlogged()) return OkStatus();
+    SecondOutcome& second = result_.seconds.back();
+    const double base_qp = second.decision.base_qp;
+    if (options_.link.hold_to_bandwidth && !budget_.Allows(clock_.Now(), base_qp)) {
+      return OkStatus();
+    }
     Stopwatch watch;
     const auto job = epoch().Plan(epoch().frames().At(id));
     if (!job) return OkStatus();
     STAC_ASSIGN_OR_RETURN(EncodedFrame coded, device.Encode(*job));
+    const bool idr = coded.idr;
     coding_.frame = id;
     coding_.wire = Serialize(device.MakeMessage(*job, std::move(coded)));
     coding_.ready = clock_.Now() + FromMs(options_.compute.measured ? watch.Milliseconds()
                                                                     : options_.compute.encode_ms);
-    SecondOutcome& second = result_.seconds.back();
+    budget_.OnCoded(coding_.wire.size(), base_qp, idr);
     second.coded_kbps += static_cast<double>(coding_.wire.size()) * 8e-3;
     ++second.keyframes;
     return OkStatus();
@@ -349,6 +364,8 @@ class Simulation {
   std::deque<std::unique_ptr<StreamEpoch>> epochs_;  // oldest first; the last one is in use
   double scale_ = 1;
   SegmentContent content_;
+  ControlInput known_;  // what the controller is told
+  SendBudget budget_;
   StreamScore score_;
   const bool propagates_;
 

@@ -31,6 +31,8 @@ struct LinkSettings {
   bool discard_unfinished = false;
   // Nothing is coded while more than this is on its way; 0: no limit.
   double max_backlog_ms = 300;
+  // Nothing is coded that goes beyond what the second is said to carry (device/send_budget.h).
+  bool hold_to_bandwidth = true;
 };
 
 struct StreamOptions {

@@ -1,0 +1,43 @@
+#include "stac/device/send_budget.h"
+
+#include <gtest/gtest.h>
+
+namespace stac {
+namespace {
+
+TEST(SendBudgetTest, BitsAreSpentAsTheSegmentGoesOn) {
+  SendBudget budget;
+  budget.StartSegment(5'000'000, 100);  // 100 kb for the segment
+  EXPECT_TRUE(budget.Allows(5'000'000, 30));
+  budget.OnCoded(2500, 30, false);             // 20 kb
+  EXPECT_FALSE(budget.Allows(5'100'000, 30));  // 40 expected, 35 allowed by then
+  EXPECT_TRUE(budget.Allows(5'150'000, 30));   // 40
+  EXPECT_TRUE(budget.Allows(5'100'000, 36));   // 20 + 10
+  for (int i = 0; i < 4; ++i) budget.OnCoded(2500, 30, false);
+  EXPECT_FALSE(budget.Allows(5'990'000, 30));  // 120 of 100
+  budget.StartSegment(6'000'000, 100);
+  EXPECT_TRUE(budget.Allows(6'000'000, 30));
+}
+
+TEST(SendBudgetTest, AnIdrSaysNothingAboutTheNextKeyframe) {
+  SendBudget budget;
+  budget.StartSegment(0, 1000);
+  budget.OnCoded(1250, 30, false);    // 10 kb
+  budget.OnCoded(25'000, 30, true);   // 200 kb
+  EXPECT_TRUE(budget.Allows(0, 30));  // 220 of 250
+}
+
+TEST(SendBudgetTest, OneKeyframeIsAlwaysAllowedAndAllWithoutAnEstimate) {
+  SendBudget budget;
+  budget.StartSegment(0, 1);
+  budget.OnCoded(100'000, 30, false);
+  EXPECT_FALSE(budget.Allows(500'000, 30));
+  budget.StartSegment(1'000'000, 1);
+  EXPECT_TRUE(budget.Allows(1'000'000, 30));
+  budget.StartSegment(2'000'000, 0);
+  budget.OnCoded(100'000, 30, false);
+  EXPECT_TRUE(budget.Allows(2'000'000, 30));
+}
+
+}  // namespace
+}  // namespace stac
