@@ -1,6 +1,7 @@
 #include <memory>
 
 #include "command.h"
+#include "device_adaptation.h"
 #include "device_files.h"
 #include "stac/base/file.h"
 #include "stac/base/log.h"
@@ -12,6 +13,9 @@
 
 namespace stac {
 namespace {
+
+// Before the tuner knows the link.
+constexpr double kStartKeyframeFps = 5;
 
 struct Options {
   std::string server = "127.0.0.1:7331";
@@ -27,6 +31,8 @@ struct Options {
   bool no_pace = false;
   bool json = false;
   bool check = false;
+  bool configured = false;  // a quality or a keyframe rate was given
+  DeviceAdaptation adaptation;
   std::string summary;
   SourceOptions source;
   FlowOptions flow_options;
@@ -55,6 +61,14 @@ Status RunDevice(Options options) {
     options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
   }
   STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
+  if (options.no_pace && options.adaptation.mode.empty()) options.adaptation.mode = "off";
+  STAC_ASSIGN_OR_RETURN(
+      const std::unique_ptr<Adaptation> adaptation,
+      MakeAdaptation(
+          options.adaptation, options.configured,
+          {.base_qp = options.qp,
+           .keyframe_fps = options.configured ? device.schedule.keyframe_fps : kStartKeyframeFps},
+          info.fps));
 
   SrtOptions srt;
   srt.stream_id = options.name;
@@ -69,7 +83,8 @@ Status RunDevice(Options options) {
       {.configuration = {.base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps},
        .seconds = options.seconds,
        .pace = !options.no_pace,
-       .keep_trying = options.wait},
+       .keep_trying = options.wait,
+       .adaptation = adaptation.get()},
       &session, source.get(), [&] { return ConnectSrt(options.server, srt); }, recorder.get());
   spdlog::info("{}: {}x{} at {:.4g} frames/s, {}", info.name, info.width, info.height, info.fps,
                ToString(info.color));
@@ -95,6 +110,7 @@ void AddDeviceCommand(CLI::App& app) {
       "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n",
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
+  const auto configured = [options](const std::string&) { options->configured = true; };
   device.matrices = "flat";
   device.encoder.extra = "psy=1";
   command
@@ -105,13 +121,27 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_option("--seconds", options->seconds, "Stop after this much video (0: at its end)");
   command->add_option("--qp", options->qp, "Base QP: the quality knob, lower is better")
       ->check(CLI::Range(-20.0, 71.0))
+      ->each(configured)
       ->capture_default_str();
-  command->add_option("--budget", options->budget,
-                      "The same knob as the paper's B, the allowed loss increment of a frame");
+  command
+      ->add_option("--budget", options->budget,
+                   "The same knob as the paper's B, the allowed loss increment of a frame")
+      ->each(configured);
   command
       ->add_option("--keyframe-fps", device.schedule.keyframe_fps,
                    "Keyframes per second (0: as many as the server processes)")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::NonNegativeNumber)
+      ->each(configured);
+  command
+      ->add_option("--adapt", options->adaptation.mode,
+                   "Choose quality and keyframe rate once a second from the bandwidth and the "
+                   "content: tuner, table or off (default: tuner, unless --qp, --budget, "
+                   "--keyframe-fps or --no-pace is given)")
+      ->check(CLI::IsMember({"tuner", "table", "off"}));
+  command->add_option("--tuner", options->adaptation.tuner,
+                      "Weights of the tuner (default: those beside the program)");
+  command->add_option("--table", options->adaptation.table,
+                      "For --adapt table: accuracy-bitrate profile, or stac sweep's segments.csv");
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
       ->capture_default_str();

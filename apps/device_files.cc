@@ -197,10 +197,34 @@ void DeviceRecorder::OnFeedback(const FeedbackReport& report) {
   }
 }
 
+void DeviceRecorder::OnDecision(const AdaptationRecord& record) {
+  ++decisions_;
+  estimate_sum_ += record.estimate_kbps;
+  wanted_qp_sum_ += record.decision.base_qp;
+  wanted_fps_sum_ += record.decision.keyframe_fps;
+  skipped_ += record.skipped;
+  if (log_.is_open()) {
+    log_ << Json{{"decision", Round(static_cast<double>(record.time) / 1e6, 1000)},
+                 {"estimate_kbps", Round(record.estimate_kbps)},
+                 {"sent_kbps", Round(record.sent_kbps)},
+                 {"label_kbps", Round(record.label_kbps)},
+                 {"keyframes", record.keyframes},
+                 {"skipped", record.skipped},
+                 {"stalled", record.stalled},
+                 {"c", Round(record.input.c)},
+                 {"d", Round(record.input.d)},
+                 {"base_qp", Round(record.decision.base_qp)},
+                 {"keyframe_fps", Round(record.decision.keyframe_fps)}}
+                .dump()
+         << '\n';
+  }
+}
+
 std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) const {
   const auto kbps = [&](int64_t bytes) {
     return totals.seconds > 0 ? Round(static_cast<double>(bytes) * 8e-3 / totals.seconds) : 0;
   };
+  const double decisions = std::max(decisions_, 1);
   return Json{
       {"frames", totals.frames},
       {"keyframes", totals.keyframes},
@@ -221,7 +245,14 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
         {"gradient", Round(Mean(gradient_ms_))}}},
       {"frames_without_labels", frames_without_labels_},
       {"dropped", totals.dropped},
-      {"reconnects", totals.reconnects}}
+      {"reconnects", totals.reconnects},
+      {"expired", totals.expired},
+      {"adaptation",
+       {{"decisions", decisions_},
+        {"mean_estimate_kbps", Round(estimate_sum_ / decisions)},
+        {"mean_base_qp", Round(wanted_qp_sum_ / decisions)},
+        {"mean_keyframe_fps", Round(wanted_fps_sum_ / decisions)},
+        {"frames_skipped", skipped_}}}}
       .dump(2);
 }
 

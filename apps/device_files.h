@@ -36,6 +36,7 @@ class DeviceRecorder final : public DeviceSink {
   void OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
                   ByteSpan access_unit) override;
   void OnFeedback(const FeedbackReport& report) override;
+  void OnDecision(const AdaptationRecord& record) override;
 
   // Waits until everything is written; the first failure to write, if there was one.
   Status Finish();
@@ -62,6 +63,10 @@ class DeviceRecorder final : public DeviceSink {
   std::vector<double> label_latency_ms_, keyframe_latency_ms_;
   std::vector<double> propagate_ms_, plan_ms_, encode_ms_, decode_ms_, forward_ms_, gradient_ms_;
   double qp_sum_ = 0;
+  // Of the adaptation, for its means: seconds, and the sums over them.
+  int decisions_ = 0;
+  double estimate_sum_ = 0, wanted_qp_sum_ = 0, wanted_fps_sum_ = 0;
+  int64_t skipped_ = 0;
   int64_t frames_without_labels_ = 0;
   Stopwatch since_status_;
   int64_t status_video_bytes_ = 0;

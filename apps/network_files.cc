@@ -4,22 +4,13 @@
 #include <charconv>
 #include <cmath>
 
+#include "assets.h"
 #include "stac/base/log.h"
 
 namespace stac {
 namespace fs = std::filesystem;
 
-fs::path DefaultNetwork() {
-  std::error_code error;
-  const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  if (error) return {};
-  for (const char* place : {"../assets", "../share/stac"}) {
-    const fs::path file =
-        (program.parent_path() / place / "edge_city19.stacnet").lexically_normal();
-    if (fs::exists(file, error)) return file;
-  }
-  return {};
-}
+fs::path DefaultNetwork() { return FindAsset("edge_city19.stacnet"); }
 
 fs::path ProfileBeside(const fs::path& network) {
   fs::path profile = network;

@@ -78,6 +78,8 @@ Status RunAgreement(const AgreementOptions& options) {
 
 }  // namespace
 
+void AddTrainTuner(CLI::App& train);  // train_tuner_command.cc
+
 void AddTrainCommand(CLI::App& app) {
   CLI::App& train = *app.add_subcommand("train", "Train networks, and measure how they agree.");
   train.require_subcommand(1);
@@ -114,6 +116,8 @@ void AddTrainCommand(CLI::App& app) {
       ->capture_default_str();
   agree->add_option("--max-width", agreement->max_width, "Scale frames down to this width")
       ->check(CLI::Range(0, 16384));
+
+  AddTrainTuner(train);
 }
 
 }  // namespace stac

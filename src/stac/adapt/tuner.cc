@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "stac/base/check.h"
+
 namespace stac {
 namespace {
 
@@ -38,6 +40,12 @@ class TunerController final : public Controller {
 };
 
 }  // namespace
+
+TunerNetwork::TunerNetwork(std::string origin, const std::array<float, kInputs>& mean,
+                           const std::array<float, kInputs>& scale, std::vector<Layer> layers)
+    : origin_(std::move(origin)), mean_(mean), scale_(scale), layers_(std::move(layers)) {
+  STAC_CHECK(!layers_.empty());
+}
 
 std::array<double, TunerNetwork::kInputs> TunerNetwork::Features(const ControlInput& input) {
   return {SafeLog2(input.last_kbps), SafeLog2(input.bandwidth_kbps),

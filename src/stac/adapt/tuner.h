@@ -26,10 +26,20 @@ namespace stac {
 class TunerNetwork {
  public:
   static constexpr size_t kInputs = 6;
+  struct Layer {
+    size_t inputs = 0;
+    std::vector<float> weights;  // a row of `inputs` per output
+    std::vector<float> bias;
+  };
 
+  // From trained values, which must be what FromJson accepts. `scale` divides.
+  TunerNetwork(std::string origin, const std::array<float, kInputs>& mean,
+               const std::array<float, kInputs>& scale, std::vector<Layer> layers);
   // Untrusted: sizes and numbers are checked, at most 8 layers of at most 1024.
   static Result<TunerNetwork> FromJson(std::string_view json);
   static Result<TunerNetwork> Read(const std::filesystem::path& path);
+  // The weight file.
+  std::string ToJson() const;
 
   // log2 alpha, log2 beta and, if there is a third output, log2 of the scale's factor. Thread-safe.
   std::vector<double> Evaluate(const std::array<double, kInputs>& features) const;
@@ -42,11 +52,7 @@ class TunerNetwork {
   const std::string& origin() const { return origin_; }
 
  private:
-  struct Layer {
-    size_t inputs = 0;
-    std::vector<float> weights;  // a row of `inputs` per output
-    std::vector<float> bias;
-  };
+  TunerNetwork() = default;
   std::string origin_;
   std::array<float, kInputs> mean_{};
   std::array<float, kInputs> scale_{};

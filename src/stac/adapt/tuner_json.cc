@@ -92,4 +92,27 @@ Result<TunerNetwork> TunerNetwork::Read(const std::filesystem::path& path) {
   return network;
 }
 
+std::string TunerNetwork::ToJson() const {
+  // Five digits are finer than the decisions that come of them.
+  const auto numbers = [](const float* from, size_t count) {
+    std::string text;
+    for (size_t i = 0; i < count; ++i) text += fmt::format("{}{:.5g}", i > 0 ? "," : "", from[i]);
+    return "[" + text + "]";
+  };
+  std::string layers;
+  for (const Layer& layer : layers_) {
+    std::string rows;
+    for (size_t o = 0; o < layer.bias.size(); ++o) {
+      rows += (o > 0 ? ",\n" : "") + numbers(&layer.weights[o * layer.inputs], layer.inputs);
+    }
+    layers += fmt::format("{}{{\"weights\": [{}],\n\"bias\": {}}}", layers.empty() ? "" : ",\n",
+                          rows, numbers(layer.bias.data(), layer.bias.size()));
+  }
+  return fmt::format(
+      "{{\"format\": \"stac-tuner-1\",\n\"origin\": {},\n\"input_mean\": {},\n"
+      "\"input_scale\": {},\n\"layers\": [{}]}}\n",
+      Json(origin_).dump(), numbers(mean_.data(), kInputs), numbers(scale_.data(), kInputs),
+      layers);
+}
+
 }  // namespace stac

@@ -217,6 +217,11 @@ void DeviceSession::OnKeyframeLost(FrameId frame) {
   if (newest() == nullptr || newest()->frame != frame) chain_.Drop(frame);
 }
 
+void DeviceSession::OnMessagesExpired() {
+  need_idr_ = true;
+  while (!captured_at_.empty()) OnKeyframeLost(captured_at_.begin()->first);
+}
+
 const DeviceSession::Feedback* DeviceSession::FindKnown(FrameId frame) const {
   const auto found = std::find_if(known_.begin(), known_.end(), [&](const Feedback& feedback) {
     return feedback.frame == frame;

@@ -100,6 +100,8 @@ class DeviceSession {
   CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded);
   // A planned keyframe did not get out: the next one must be an IDR.
   void OnKeyframeLost(FrameId frame);
+  // The link has dropped messages: no unanswered keyframe is certain to arrive any more.
+  void OnMessagesExpired();
 
   // --- messages ---
   // Absorbs Levels, Labels, ServerStats or Bye. Feedback for a frame that is no longer known is

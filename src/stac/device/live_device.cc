@@ -45,6 +45,7 @@ struct LiveDevice::Impl {
   BoundedQueue<CodedJob> encoded{2};
   std::atomic<int64_t> dropped{0};
   bool encoding = false;
+  int64_t expired = 0;  // messages of this link that were noticed
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
       : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
@@ -59,6 +60,9 @@ struct LiveDevice::Impl {
   void Serve();
   void WaitUntil(Micros time, const std::atomic<bool>& stop);
   void OnFrame(const Frame& frame, Micros available);
+  void NoticeExpired(const LinkStats& stats);
+  void Adapt(const LinkStats& stats);
+  void SendLabels(const LinkStats& stats, FrameRecord& record);
   Status Loop(const std::atomic<bool>& stop);
 };
 
@@ -93,6 +97,8 @@ void LiveDevice::Impl::EncodeLoop() {
 
 void LiveDevice::Impl::Adopt(Connection connection) {
   link = std::move(connection.link);
+  expired = 0;
+  if (options.adaptation != nullptr) options.adaptation->OnConnected();
   if (const Status status = session->OnWelcome(connection.welcome); !status) {
     Disconnect(status.error().message);
     return;
@@ -150,8 +156,12 @@ void LiveDevice::Impl::SendEncoded() {
     record.mean_qp = done->coded->mean_qp;
     const Bytes access_unit = done->coded->access_unit;
     const Message message = session->MakeMessage(done->job, std::move(*done->coded));
+    const int64_t before = totals.video_bytes;
     if (link) Send(message, totals.video_bytes, options.keyframe_ttl);
     record.sent = link != nullptr;
+    if (record.sent && options.adaptation != nullptr) {
+      options.adaptation->OnKeyframeSent(static_cast<size_t>(totals.video_bytes - before));
+    }
     if (!record.sent) session->OnKeyframeLost(record.frame);
     ++totals.keyframes;
     sink->OnKeyframe(record, done->job, access_unit);
@@ -181,6 +191,45 @@ void LiveDevice::Impl::WaitUntil(Micros time, const std::atomic<bool>& stop) {
   }
 }
 
+// A keyframe that the link dropped takes the references of those after it along.
+void LiveDevice::Impl::NoticeExpired(const LinkStats& stats) {
+  if (stats.messages_expired == expired) return;
+  totals.expired += stats.messages_expired - expired;
+  expired = stats.messages_expired;
+  session->OnMessagesExpired();
+}
+
+void LiveDevice::Impl::Adapt(const LinkStats& stats) {
+  const auto record = options.adaptation->Decide(clock.Now(), stats);
+  if (!record) return;
+  sink->OnDecision(*record);
+  Configuration wanted = options.configuration;
+  wanted.base_qp = record->decision.base_qp;
+  wanted.keyframe_fps = record->decision.keyframe_fps;
+  if (wanted == options.configuration) return;
+  options.configuration = wanted;
+  session->Configure(wanted);
+  int64_t ignored = 0;
+  Send(wanted, ignored, 0);
+}
+
+// Drop before coding: labels that would only queue up are not predicted from, nor sent.
+void LiveDevice::Impl::SendLabels(const LinkStats& stats, FrameRecord& record) {
+  constexpr int64_t kUpstreamQueue = 64 << 10;
+  if (stats.unsent_bytes >= kUpstreamQueue) return;
+  auto upstream = session->MakeUpstreamLabels();
+  if (!upstream) {
+    spdlog::error("labels of frame {}: {}", record.frame, upstream.error().message);
+  } else if (*upstream) {
+    const int64_t before = totals.label_bytes;
+    Send(**upstream, totals.label_bytes, 0);
+    record.label_bytes = totals.label_bytes - before;
+    if (options.adaptation != nullptr) {
+      options.adaptation->OnLabelsSent(static_cast<size_t>(record.label_bytes));
+    }
+  }
+}
+
 void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
   Stopwatch watch;
   FrameRecord record{.frame = frame.id, .pts = frame.pts};
@@ -189,21 +238,18 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
   record.label_latency_ms = static_cast<double>(clock.Now() - available) / 1000;
   record.label_age = session->label_age().value_or(-1);
 
+  bool may_code = true;
+  if (options.adaptation != nullptr) options.adaptation->OnFrame(frame);
   if (link) {
-    // Drop before coding: labels that would only queue up are not predicted from, nor sent.
-    constexpr int64_t kUpstreamQueue = 64 << 10;
-    if (link->Stats().unsent_bytes < kUpstreamQueue) {
-      auto upstream = session->MakeUpstreamLabels();
-      if (!upstream) {
-        spdlog::error("labels of frame {}: {}", frame.id, upstream.error().message);
-      } else if (*upstream) {
-        const int64_t before = totals.label_bytes;
-        Send(**upstream, totals.label_bytes, 0);
-        record.label_bytes = totals.label_bytes - before;
-      }
+    const LinkStats stats = link->Stats();
+    NoticeExpired(stats);
+    SendLabels(stats, record);
+    if (link && options.adaptation != nullptr) {
+      Adapt(stats);
+      may_code = options.adaptation->MayCode(stats);
     }
   }
-  if (link && !encoding) {
+  if (link && !encoding && may_code) {
     Stopwatch plan;
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;
@@ -273,6 +319,10 @@ LiveDevice::~LiveDevice() = default;
 
 Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   Impl& impl = *impl_;
+  if (impl.options.adaptation != nullptr) {
+    impl.options.configuration.base_qp = impl.options.adaptation->decision().base_qp;
+    impl.options.configuration.keyframe_fps = impl.options.adaptation->decision().keyframe_fps;
+  }
   impl.session->Configure(impl.options.configuration);
   auto first = impl.connector.ConnectOnce(impl.session->MakeHello());
   if (first) {

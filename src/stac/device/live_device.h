@@ -9,6 +9,7 @@
 #include "stac/base/clock.h"
 #include "stac/base/result.h"
 #include "stac/capture/frame_source.h"
+#include "stac/device/adaptation.h"
 #include "stac/device/device_session.h"
 #include "stac/transport/link.h"
 
@@ -20,6 +21,8 @@ struct LiveDeviceOptions {
   bool pace = true;          // files are played at their own rate; false: as fast as possible
   bool keep_trying = false;  // wait for the server at the start instead of failing
   Micros keyframe_ttl = 2'000'000;
+  // Chooses the configuration once a second instead of the one above; null: it stays. Borrowed.
+  Adaptation* adaptation = nullptr;
 };
 
 // What happened to one captured frame.
@@ -53,6 +56,7 @@ class DeviceSink {
   virtual void OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
                           ByteSpan access_unit) = 0;
   virtual void OnFeedback(const FeedbackReport& report) = 0;
+  virtual void OnDecision(const AdaptationRecord& /*record*/) {}
 };
 
 struct DeviceTotals {
@@ -60,6 +64,7 @@ struct DeviceTotals {
   int64_t keyframes = 0;
   int64_t dropped = 0;  // captured but skipped because the device fell behind
   int64_t reconnects = 0;
+  int64_t expired = 0;      // messages that the link dropped because they waited for too long
   int64_t video_bytes = 0;  // whole messages, as on the wire
   int64_t label_bytes = 0;
   int64_t feedback_bytes = 0;

@@ -1,0 +1,73 @@
+#include "device_adaptation.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "assets.h"
+#include "stac/adapt/segment_table.h"
+#include "stac/adapt/tuner.h"
+#include "stac/base/file.h"
+#include "stac/base/log.h"
+
+namespace stac {
+namespace {
+
+constexpr size_t kMaxTableBytes = 256u << 20;
+
+// A profile as it is, or the means of a segment table. What is coded stays at full size here.
+Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path) {
+  STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path, kMaxTableBytes));
+  const std::string_view text = AsText(bytes);
+  std::vector<ProfileRow> rows;
+  if (text.starts_with("system,")) {
+    auto segments = ParseSegmentTable(text);
+    if (!segments) return Fail("{}: {}", path, segments.error().message);
+    rows = ProfileOfSegments(*segments, SegmentBits::kUplink);
+  } else {
+    auto parsed = ParseProfileTable(text);
+    if (!parsed) return Fail("{}: {}", path, parsed.error().message);
+    rows = *std::move(parsed);
+  }
+  const size_t all = rows.size();
+  std::erase_if(rows, [](const ProfileRow& row) { return row.configuration.scale != 1; });
+  if (rows.size() < all) {
+    spdlog::warn("{}: {} rows of reduced size are left out: a device codes at one size", path,
+                 all - rows.size());
+  }
+  if (rows.empty()) return Fail("{} has no row at full size that all its seconds share", path);
+  return rows;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Adaptation>> MakeAdaptation(const DeviceAdaptation& wanted, bool given,
+                                                   const ControlDecision& start, double fps) {
+  std::string mode = wanted.mode;
+  if (mode.empty() && !wanted.table.empty()) mode = "table";
+  if (mode.empty() && (!given || !wanted.tuner.empty())) mode = "tuner";
+  AdaptationOptions options{.start = start};
+  options.limits.max_keyframe_fps = std::max(1.0, std::min(options.limits.max_keyframe_fps, fps));
+  if (options.start.keyframe_fps <= 0) options.start.keyframe_fps = options.limits.max_keyframe_fps;
+  if (mode == "table") {
+    if (wanted.table.empty()) return Fail("--adapt table needs the profile: --table FILE");
+    STAC_ASSIGN_OR_RETURN(auto rows, ReadProfileRows(wanted.table));
+    return std::make_unique<Adaptation>(MakeProfileTableController(std::move(rows)), options);
+  }
+  if (mode != "tuner") return std::unique_ptr<Adaptation>();
+  const std::filesystem::path path =
+      wanted.tuner.empty() ? FindAsset("tuner.json") : std::filesystem::path(wanted.tuner);
+  if (path.empty()) {
+    if (!wanted.mode.empty()) return Fail("no tuner is beside the program: name one with --tuner");
+    spdlog::warn("no tuner is beside the program: the configuration stays as it is");
+    return std::unique_ptr<Adaptation>();
+  }
+  STAC_ASSIGN_OR_RETURN(TunerNetwork network, TunerNetwork::Read(path));
+  if (network.outputs() > 2) {
+    spdlog::warn("{} also chooses a size; a device codes at one size, so that is left out",
+                 path.string());
+  }
+  return std::make_unique<Adaptation>(MakeTunerController(std::move(network), options.limits),
+                                      options);
+}
+
+}  // namespace stac

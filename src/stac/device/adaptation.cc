@@ -1,0 +1,78 @@
+#include "stac/device/adaptation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stac/base/check.h"
+
+namespace stac {
+
+Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationOptions& options)
+    : controller_(std::move(controller)),
+      options_(options),
+      decision_(Clamp(options.start, options.limits)) {
+  STAC_CHECK(controller_ != nullptr);
+}
+
+void Adaptation::OnKeyframeSent(size_t bytes) {
+  keyframe_bytes_ += static_cast<int64_t>(bytes);
+  ++keyframes_;
+}
+
+bool Adaptation::MayCode(const LinkStats& stats) {
+  if (stats.unsent_bytes == 0 || (stats.estimated_kbps <= 0 && stats.bytes_acknowledged == 0)) {
+    return true;  // the link is free, or nothing is known about it yet
+  }
+  const double backlog_ms =
+      static_cast<double>(stats.unsent_bytes) * 8 / std::max(stats.estimated_kbps, 1.0);
+  // What has arrived is known a round trip later.
+  if (backlog_ms <= options_.max_backlog_ms + stats.rtt_ms) return true;
+  ++skipped_;
+  return false;
+}
+
+std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& stats) {
+  if (period_start_ < 0) {
+    period_start_ = now;
+    acknowledged_ = stats.bytes_acknowledged;
+  }
+  const Micros elapsed = now - period_start_;
+  if (elapsed < options_.period_us) return std::nullopt;
+  const double kbps_per_byte = 8e3 / static_cast<double>(elapsed);
+
+  AdaptationRecord record{.time = now,
+                          .estimate_kbps = stats.estimated_kbps,
+                          .sent_kbps = static_cast<double>(keyframe_bytes_) * kbps_per_byte,
+                          .label_kbps = static_cast<double>(label_bytes_) * kbps_per_byte,
+                          .keyframes = keyframes_,
+                          .skipped = skipped_};
+  record.stalled = stats.bytes_acknowledged == acknowledged_ && stats.unsent_bytes > 0;
+  const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});
+  if (keyframes_ > 0) {
+    last_ = ControlInput{.last_kbps = record.sent_kbps,
+                         .last_base_qp = decision_.base_qp,
+                         .last_keyframe_fps = keyframes_ * 1e6 / static_cast<double>(elapsed),
+                         .last_scale = decision_.scale,
+                         .c = content.c,
+                         .d = content.d};
+  }
+  if (last_ && !record.stalled) {
+    record.input = *last_;
+    record.input.c = content.c;
+    record.input.d = content.d;
+    record.input.bandwidth_kbps =
+        std::max(0.0, options_.share * stats.estimated_kbps - record.label_kbps);
+    // An unknown bandwidth is no reason to change anything.
+    if (record.input.bandwidth_kbps > 0) {
+      decision_ = Clamp(controller_->Decide(record.input), options_.limits);
+    }
+  }
+  record.decision = decision_;
+  period_start_ = now;
+  acknowledged_ = stats.bytes_acknowledged;
+  keyframe_bytes_ = label_bytes_ = 0;
+  keyframes_ = skipped_ = 0;
+  return record;
+}
+
+}  // namespace stac

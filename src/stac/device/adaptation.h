@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "stac/adapt/content_metrics.h"
+#include "stac/adapt/controller.h"
+#include "stac/base/clock.h"
+#include "stac/transport/link.h"
+#include "stac/video/frame.h"
+
+namespace stac {
+
+struct AdaptationOptions {
+  ControlDecision start = {.base_qp = 30, .keyframe_fps = 5};  // until the link is known
+  // The device codes at one size: the scale stays 1.
+  ControlLimits limits = {.min_base_qp = 18,
+                          .max_base_qp = 48,
+                          .min_keyframe_fps = 1,
+                          .max_keyframe_fps = 30,
+                          .min_scale = 1};
+  double share = 0.9;           // of the estimate that is planned with
+  double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped
+  Micros period_us = 1'000'000;
+};
+
+// What happened in one period, and what was decided for the next.
+struct AdaptationRecord {
+  Micros time = 0;           // when it was decided
+  double estimate_kbps = 0;  // of the link, as it says
+  double sent_kbps = 0;      // keyframes
+  double label_kbps = 0;     // labels that went upstream
+  int keyframes = 0;         // coded and handed to the link
+  int skipped = 0;           // frames at which nothing was coded because too much was on its way
+  bool stalled = false;      // nothing got through: the decision is kept
+  ControlInput input;        // what the controller was told
+  ControlDecision decision;
+};
+
+// Section VI on the device: decides once a second from what the link carries, what was sent and
+// what the video shows, and drops keyframes before they are coded while the estimate was too high,
+// so that references stay valid. While nothing gets through, the last decision stands, so that the
+// quality is back with the link. Stepped, without threads; times are the caller's clock.
+class Adaptation {
+ public:
+  Adaptation(std::unique_ptr<Controller> controller, const AdaptationOptions& options);
+
+  // Every raw frame, for c and d.
+  void OnFrame(const Frame& frame) { content_.Add(frame); }
+  void OnKeyframeSent(size_t bytes);
+  void OnLabelsSent(size_t bytes) { label_bytes_ += static_cast<int64_t>(bytes); }
+  // A new link: what the last one had acknowledged does not count.
+  void OnConnected() { acknowledged_ = 0; }
+
+  // False while what is on its way takes the link longer than it should: no keyframe now.
+  bool MayCode(const LinkStats& stats);
+  // A decision, if a period has ended since the last one (the first call starts the first).
+  std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);
+
+  const ControlDecision& decision() const { return decision_; }
+
+ private:
+  std::unique_ptr<Controller> controller_;
+  AdaptationOptions options_;
+  ContentMeter content_;
+  ControlDecision decision_;
+  // The last period in which something was sent: what a new decision starts from.
+  std::optional<ControlInput> last_;
+  Micros period_start_ = -1;
+  int64_t keyframe_bytes_ = 0;  // in this period
+  int64_t label_bytes_ = 0;
+  int keyframes_ = 0;
+  int skipped_ = 0;
+  int64_t acknowledged_ = 0;  // at the period's start
+};
+
+}  // namespace stac

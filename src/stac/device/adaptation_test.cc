@@ -1,0 +1,96 @@
+#include "stac/device/adaptation.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace stac {
+namespace {
+
+constexpr Micros kSecond = 1'000'000;
+
+// Asks for what it is told to and remembers what it was asked.
+class Recorder final : public Controller {
+ public:
+  explicit Recorder(std::vector<ControlInput>* inputs) : inputs_(inputs) {}
+  ControlDecision Decide(const ControlInput& input) override {
+    inputs_->push_back(input);
+    return {.base_qp = input.last_base_qp + 2, .keyframe_fps = 99, .scale = 0.5};
+  }
+
+ private:
+  std::vector<ControlInput>* inputs_;
+};
+
+class AdaptationTest : public ::testing::Test {
+ protected:
+  AdaptationTest() {
+    adaptation_.OnFrame(MakeGreyFrame(32, 16));
+    EXPECT_FALSE(adaptation_.Decide(0, stats_));
+  }
+  std::vector<ControlInput> inputs_;
+  LinkStats stats_{.estimated_kbps = 500};
+  Adaptation adaptation_{std::make_unique<Recorder>(&inputs_),
+                         {.start = {.base_qp = 30, .keyframe_fps = 4}, .share = 0.8}};
+};
+
+TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
+  adaptation_.OnKeyframeSent(10'000);
+  adaptation_.OnKeyframeSent(15'000);
+  adaptation_.OnLabelsSent(12'500);
+  stats_.bytes_acknowledged = 37'500;
+  EXPECT_FALSE(adaptation_.Decide(kSecond - 1, stats_));
+  const auto record = adaptation_.Decide(kSecond, stats_);
+  ASSERT_TRUE(record);
+  EXPECT_DOUBLE_EQ(record->sent_kbps, 200);
+  EXPECT_DOUBLE_EQ(record->label_kbps, 100);
+  ASSERT_EQ(inputs_.size(), 1u);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_kbps, 200);
+  EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 0.8 * 500 - 100);  // what labels leave
+  EXPECT_DOUBLE_EQ(inputs_[0].last_base_qp, 30);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_keyframe_fps, 2);  // what happened, not what was wanted
+  EXPECT_GT(inputs_[0].c, 0);
+  EXPECT_EQ(record->decision, (ControlDecision{32, 30, 1}));  // within the limits
+  EXPECT_EQ(adaptation_.decision(), record->decision);
+  EXPECT_FALSE(adaptation_.Decide(kSecond + 1, stats_));
+}
+
+TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
+  stats_.estimated_kbps = 0;
+  adaptation_.OnKeyframeSent(1000);
+  EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->decision.base_qp, 30);
+  // An outage: nothing is acknowledged, the estimate decays.
+  stats_ = {.estimated_kbps = 3, .unsent_bytes = 5000};
+  const auto record = adaptation_.Decide(2 * kSecond, stats_);
+  EXPECT_TRUE(record->stalled);
+  EXPECT_EQ(record->decision.base_qp, 30);
+  EXPECT_TRUE(inputs_.empty());
+  // It is over; nothing was sent, so the last period in which something was counts.
+  stats_ = {.bytes_acknowledged = 5000, .estimated_kbps = 400};
+  EXPECT_FALSE(adaptation_.Decide(3 * kSecond, stats_)->stalled);
+  ASSERT_EQ(inputs_.size(), 1u);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_kbps, 8);
+  EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 320);
+}
+
+TEST_F(AdaptationTest, AnIdleSenderIsNotStalled) {
+  adaptation_.OnKeyframeSent(1000);
+  EXPECT_FALSE(adaptation_.Decide(kSecond, stats_)->stalled);
+  EXPECT_EQ(inputs_.size(), 1u);
+}
+
+TEST_F(AdaptationTest, DropsBeforeCodingWhileTooMuchIsOnItsWay) {
+  EXPECT_TRUE(adaptation_.MayCode({}));
+  EXPECT_TRUE(adaptation_.MayCode({.unsent_bytes = 100'000}));  // a new link: nothing is known
+  LinkStats stats{.bytes_acknowledged = 1, .rtt_ms = 50, .estimated_kbps = 400};
+  stats.unsent_bytes = 17'500;  // 350 ms: 300 and the round trip
+  EXPECT_TRUE(adaptation_.MayCode(stats));
+  stats.unsent_bytes = 17'600;
+  EXPECT_FALSE(adaptation_.MayCode(stats));
+  stats.estimated_kbps = 800;  // it was only the estimate
+  EXPECT_TRUE(adaptation_.MayCode(stats));
+  EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->skipped, 1);
+}
+
+}  // namespace
+}  // namespace stac
