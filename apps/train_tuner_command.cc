@@ -18,6 +18,7 @@ struct Options {
   bool scale = false;
   double area_log2 = 5;
   double bits_log2 = 0.5;
+  double content_log2 = 1;
   double share = 1;
   TunerTrainOptions train;
 };
@@ -78,7 +79,8 @@ Status RunTrainTuner(const Options& options) {
                                                       .scale = options.scale,
                                                       .min_area_log2 = -1,
                                                       .max_area_log2 = options.area_log2,
-                                                      .bits_log2 = options.bits_log2}));
+                                                      .bits_log2 = options.bits_log2,
+                                                      .content_log2 = options.content_log2}));
   STAC_ASSIGN_OR_RETURN(const TunerData test,
                         TunerData::Make(split.test.empty() ? split.train : split.test,
                                         {.bits = bits, .scale = options.scale}));
@@ -141,6 +143,11 @@ void AddTrainTuner(CLI::App& train) {
       ->check(CLI::Range(0.0, 10.0))
       ->capture_default_str();
   command->add_option("--vary-bits", options->bits_log2, "All bits of a pair vary by 2^+-this")
+      ->check(CLI::Range(0.0, 4.0))
+      ->capture_default_str();
+  command
+      ->add_option("--vary-content", options->content_log2,
+                   "c and d vary by 2^+-this, each for itself")
       ->check(CLI::Range(0.0, 4.0))
       ->capture_default_str();
   command->add_option("--share", options->share, "Of the bandwidth, in the closing table")

@@ -60,14 +60,14 @@ cleanup() {
 }
 trap cleanup EXIT
 ip netns add "$dev" 2> /dev/null && ip netns add "$srv" || skip "no network namespaces here"
-ip link add up netns "$dev" type veth peer name up netns "$srv" || skip "no veth devices here"
-ip -n "$dev" addr add 10.77.0.1/24 dev up && ip -n "$dev" link set up up
-ip -n "$srv" addr add 10.77.0.2/24 dev up && ip -n "$srv" link set up up
+ip link add stac0 netns "$dev" type veth peer name stac0 netns "$srv" || skip "no veth devices here"
+ip -n "$dev" addr add 10.77.0.1/24 dev stac0 && ip -n "$dev" link set stac0 up
+ip -n "$srv" addr add 10.77.0.2/24 dev stac0 && ip -n "$srv" link set stac0 up
 ip -n "$dev" link set lo up && ip -n "$srv" link set lo up
-shape() { tc -n "$dev" qdisc "$1" dev up root handle 1: tbf rate "$2kbit" burst 4kb limit 64kb; }
+shape() { tc -n "$dev" qdisc "$1" dev stac0 root handle 1: tbf rate "$2kbit" burst 4kb limit 64kb; }
 shape add "$(head -1 "$out/shaping.csv" | cut -d, -f3)" || skip "the kernel has no tbf"
 delay=0
-if tc -n "$srv" qdisc add dev up root netem delay 40ms 2> /dev/null; then delay=40; fi
+if tc -n "$srv" qdisc add dev stac0 root netem delay 40ms 2> /dev/null; then delay=40; fi
 
 server=("$stac" server --listen 10.77.0.2:7331)
 [ -z "$network" ] || server+=(--network "$network")

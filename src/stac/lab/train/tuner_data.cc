@@ -45,14 +45,15 @@ TunerData::Example TunerData::Draw(std::mt19937_64& random) const {
   const SegmentRow& next = pick(clip.best);
   const double area = std::exp2(options_.min_area_log2 +
                                 uniform() * (options_.max_area_log2 - options_.min_area_log2));
-  const double bits = area * std::exp2((2 * uniform() - 1) * options_.bits_log2);
+  const auto vary = [&](double log2) { return std::exp2((2 * uniform() - 1) * log2); };
+  const double bits = area * vary(options_.bits_log2);
   const auto features =
       TunerNetwork::Features({.last_kbps = bits * KbpsOf(last, options_.bits),
                               .bandwidth_kbps = bits * KbpsOf(next, options_.bits),
                               .last_base_qp = last.configuration.base_qp,
                               .last_keyframe_fps = last.configuration.keyframe_fps,
-                              .c = area * last.c,
-                              .d = area * last.d});
+                              .c = area * last.c * vary(options_.content_log2),
+                              .d = area * last.d * vary(options_.content_log2)});
   Example example;
   for (size_t i = 0; i < features.size(); ++i) {
     example.features[i] = static_cast<float>(features[i]);

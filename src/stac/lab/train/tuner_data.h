@@ -18,8 +18,10 @@ struct TunerDataOptions {
   // times the bits, c and d, x uniform in this range,
   double min_area_log2 = 0;
   double max_area_log2 = 0;
-  // and all bits of an example times 2^y, y uniform within +- this.
+  // all bits of an example times 2^y, y uniform within +- this,
   double bits_log2 = 0;
+  // and c and d, each by itself, times 2^z, z uniform within +- this.
+  double content_log2 = 0;
 };
 
 // The paper's training pairs: a second with any configuration, then a second of the same clip with
