@@ -206,6 +206,7 @@ void DeviceRecorder::OnDecision(const AdaptationRecord& record) {
   if (log_.is_open()) {
     log_ << Json{{"decision", Round(static_cast<double>(record.time) / 1e6, 1000)},
                  {"estimate_kbps", Round(record.estimate_kbps)},
+                 {"trusted_kbps", Round(record.trusted_kbps)},
                  {"sent_kbps", Round(record.sent_kbps)},
                  {"label_kbps", Round(record.label_kbps)},
                  {"keyframes", record.keyframes},

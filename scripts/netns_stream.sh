@@ -64,7 +64,7 @@ ip link add stac0 netns "$dev" type veth peer name stac0 netns "$srv" || skip "n
 ip -n "$dev" addr add 10.77.0.1/24 dev stac0 && ip -n "$dev" link set stac0 up
 ip -n "$srv" addr add 10.77.0.2/24 dev stac0 && ip -n "$srv" link set stac0 up
 ip -n "$dev" link set lo up && ip -n "$srv" link set lo up
-shape() { tc -n "$dev" qdisc "$1" dev stac0 root handle 1: tbf rate "$2kbit" burst 4kb limit 64kb; }
+shape() { tc -n "$dev" qdisc "$1" dev stac0 root handle 1: tbf rate "$2kbit" burst 1600 limit 64kb; }
 shape add "$(head -1 "$out/shaping.csv" | cut -d, -f3)" || skip "the kernel has no tbf"
 delay=0
 if tc -n "$srv" qdisc add dev stac0 root netem delay 40ms 2> /dev/null; then delay=40; fi

@@ -65,6 +65,18 @@ TEST(BandwidthEstimatorTest, TheFirstAcknowledgementIsALowerBound) {
   EXPECT_DOUBLE_EQ(estimator.Kbps(40 * kMs), 200);  // 8000 bits in 40 ms
 }
 
+TEST(BandwidthEstimatorTest, ASinglePacketThatPassesAtOnceProvesNothing) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 10'000);
+  estimator.OnAcknowledged(200 * kMs, 10'000, 1 * kMs);  // 400 kb/s
+  estimator.OnSent(1000 * kMs, 11'400);
+  estimator.OnAcknowledged(1002 * kMs, 11'400, 1 * kMs);  // 5600 kb/s, if it counted
+  EXPECT_DOUBLE_EQ(estimator.Kbps(1002 * kMs), 400);
+  estimator.OnSent(2000 * kMs, 16'400);
+  estimator.OnAcknowledged(2050 * kMs, 16'400, 1 * kMs);  // several packets do: 800 kb/s
+  EXPECT_DOUBLE_EQ(estimator.Kbps(2050 * kMs), 800);
+}
+
 TEST(BandwidthEstimatorTest, BusyTimeBetweenAcknowledgementsIsAMeasurement) {
   BandwidthEstimator estimator;
   estimator.OnSent(0, 100'000);

@@ -19,12 +19,17 @@ void Adaptation::OnKeyframeSent(size_t bytes) {
   ++keyframes_;
 }
 
+double Adaptation::TrustedKbps(const LinkStats& stats) const {
+  if (proven_kbps_ <= 0) return stats.estimated_kbps;
+  return std::min(stats.estimated_kbps, options_.most_growth * proven_kbps_);
+}
+
 bool Adaptation::MayCode(const LinkStats& stats) {
   if (stats.unsent_bytes == 0 || (stats.estimated_kbps <= 0 && stats.bytes_acknowledged == 0)) {
     return true;  // the link is free, or nothing is known about it yet
   }
   const double backlog_ms =
-      static_cast<double>(stats.unsent_bytes) * 8 / std::max(stats.estimated_kbps, 1.0);
+      static_cast<double>(stats.unsent_bytes) * 8 / std::max(TrustedKbps(stats), 1.0);
   // What has arrived is known a round trip later.
   if (backlog_ms <= options_.max_backlog_ms + stats.rtt_ms) return true;
   ++skipped_;
@@ -47,6 +52,11 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
                           .keyframes = keyframes_,
                           .skipped = skipped_};
   record.stalled = stats.bytes_acknowledged == acknowledged_ && stats.unsent_bytes > 0;
+  if (keyframes_ > 0 && !record.stalled) {
+    constexpr double kFading = 0.8;  // per period
+    proven_kbps_ = std::max(record.sent_kbps + record.label_kbps, kFading * proven_kbps_);
+  }
+  record.trusted_kbps = TrustedKbps(stats);
   const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});
   if (keyframes_ > 0) {
     last_ = ControlInput{.last_kbps = record.sent_kbps,
@@ -61,7 +71,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
     record.input.c = content.c;
     record.input.d = content.d;
     record.input.bandwidth_kbps =
-        std::max(0.0, options_.share * stats.estimated_kbps - record.label_kbps);
+        std::max(0.0, options_.share * record.trusted_kbps - record.label_kbps);
     // An unknown bandwidth is no reason to change anything.
     if (record.input.bandwidth_kbps > 0) {
       decision_ = Clamp(controller_->Decide(record.input), options_.limits);

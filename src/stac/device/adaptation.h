@@ -20,7 +20,9 @@ struct AdaptationOptions {
                           .min_keyframe_fps = 1,
                           .max_keyframe_fps = 30,
                           .min_scale = 1};
-  double share = 0.9;           // of the estimate that is planned with
+  double share = 0.9;      // of the estimate that is planned with
+  double most_growth = 4;  // planned with at most this times what was sent lately: short bursts
+                           // may seem to pass faster than the link carries much
   double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped
   Micros period_us = 1'000'000;
 };
@@ -29,6 +31,7 @@ struct AdaptationOptions {
 struct AdaptationRecord {
   Micros time = 0;           // when it was decided
   double estimate_kbps = 0;  // of the link, as it says
+  double trusted_kbps = 0;   // of it what recent sending supports
   double sent_kbps = 0;      // keyframes
   double label_kbps = 0;     // labels that went upstream
   int keyframes = 0;         // coded and handed to the link
@@ -61,6 +64,8 @@ class Adaptation {
   const ControlDecision& decision() const { return decision_; }
 
  private:
+  double TrustedKbps(const LinkStats& stats) const;
+
   std::unique_ptr<Controller> controller_;
   AdaptationOptions options_;
   ContentMeter content_;
@@ -68,6 +73,7 @@ class Adaptation {
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;
   Micros period_start_ = -1;
+  double proven_kbps_ = 0;      // sent in the best of the last periods; 0: nothing yet
   int64_t keyframe_bytes_ = 0;  // in this period
   int64_t label_bytes_ = 0;
   int keyframes_ = 0;

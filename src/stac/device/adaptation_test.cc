@@ -57,7 +57,7 @@ TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
 
 TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_.estimated_kbps = 0;
-  adaptation_.OnKeyframeSent(1000);
+  adaptation_.OnKeyframeSent(25'000);
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->decision.base_qp, 30);
   // An outage: nothing is acknowledged, the estimate decays.
   stats_ = {.estimated_kbps = 3, .unsent_bytes = 5000};
@@ -69,8 +69,22 @@ TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_ = {.bytes_acknowledged = 5000, .estimated_kbps = 400};
   EXPECT_FALSE(adaptation_.Decide(3 * kSecond, stats_)->stalled);
   ASSERT_EQ(inputs_.size(), 1u);
-  EXPECT_DOUBLE_EQ(inputs_[0].last_kbps, 8);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_kbps, 200);
   EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 320);
+}
+
+TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatWasSentLately) {
+  stats_.estimated_kbps = 5000;  // as bursts of a packet or two may make it seem
+  adaptation_.OnKeyframeSent(12'500);
+  const auto record = adaptation_.Decide(kSecond, stats_);
+  EXPECT_DOUBLE_EQ(record->estimate_kbps, 5000);
+  EXPECT_DOUBLE_EQ(record->trusted_kbps, 400);
+  EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 0.8 * 400);
+  stats_.bytes_acknowledged = 1;
+  stats_.unsent_bytes = 16'000;  // 320 ms at 400 kb/s
+  EXPECT_FALSE(adaptation_.MayCode(stats_));
+  stats_.unsent_bytes = 14'000;
+  EXPECT_TRUE(adaptation_.MayCode(stats_));
 }
 
 TEST_F(AdaptationTest, AnIdleSenderIsNotStalled) {
