@@ -43,7 +43,9 @@ std::string FileQuoted(const std::string& name) { return "'" + name + "'"; }
 
 void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& script) {
   std::string& out = script.commands;
-  out += "reset\nset grid linetype 1 linecolor rgb '#e4e4e4'\nset key below font ',9'\n";
+  out +=
+      "reset\nset grid linetype 1 linecolor rgb '#e4e4e4'\nset key below reverse Left maxcols 3 "
+      "font ',9'\n";
   // Room for the axis label and the rows of three entries that the key takes.
   out += fmt::format("set bmargin {}\n", 4 + (panel.curves.size() + 2) / 3);
   out += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", GnuplotQuoted(panel.title),
