@@ -14,7 +14,8 @@ Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationO
   STAC_CHECK(controller_ != nullptr);
 }
 
-void Adaptation::OnKeyframeSent(size_t bytes) {
+void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
+  budget_.OnCoded(bytes, decision_.base_qp, idr);
   keyframe_bytes_ += static_cast<int64_t>(bytes);
   ++keyframes_;
 }
@@ -24,7 +25,11 @@ double Adaptation::TrustedKbps(const LinkStats& stats) const {
   return std::min(stats.estimated_kbps, options_.most_growth * proven_kbps_);
 }
 
-bool Adaptation::MayCode(const LinkStats& stats) {
+bool Adaptation::MayCode(Micros now, const LinkStats& stats) {
+  if (!budget_.Allows(now, decision_.base_qp)) {
+    ++skipped_;
+    return false;
+  }
   if (stats.unsent_bytes == 0 || (stats.estimated_kbps <= 0 && stats.bytes_acknowledged == 0)) {
     return true;  // the link is free, or nothing is known about it yet
   }
@@ -78,6 +83,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
     }
   }
   record.decision = decision_;
+  budget_.StartSegment(now, record.input.bandwidth_kbps);
   period_start_ = now;
   acknowledged_ = stats.bytes_acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;

@@ -7,6 +7,7 @@
 #include "stac/adapt/content_metrics.h"
 #include "stac/adapt/controller.h"
 #include "stac/base/clock.h"
+#include "stac/device/send_budget.h"
 #include "stac/transport/link.h"
 #include "stac/video/frame.h"
 
@@ -35,7 +36,7 @@ struct AdaptationRecord {
   double sent_kbps = 0;      // keyframes
   double label_kbps = 0;     // labels that went upstream
   int keyframes = 0;         // coded and handed to the link
-  int skipped = 0;           // frames at which nothing was coded because too much was on its way
+  int skipped = 0;           // frames at which nothing was coded because too much was sent
   bool stalled = false;      // nothing got through: the decision is kept
   ControlInput input;        // what the controller was told
   ControlDecision decision;
@@ -51,13 +52,14 @@ class Adaptation {
 
   // Every raw frame, for c and d.
   void OnFrame(const Frame& frame) { content_.Add(frame); }
-  void OnKeyframeSent(size_t bytes);
+  void OnKeyframeSent(size_t bytes, bool idr);
   void OnLabelsSent(size_t bytes) { label_bytes_ += static_cast<int64_t>(bytes); }
   // A new link: what the last one had acknowledged does not count.
   void OnConnected() { acknowledged_ = 0; }
 
-  // False while what is on its way takes the link longer than it should: no keyframe now.
-  bool MayCode(const LinkStats& stats);
+  // False while what is on its way takes the link longer than it should, or while this period's
+  // keyframes have taken more than the link carries by now (send_budget.h): no keyframe now.
+  bool MayCode(Micros now, const LinkStats& stats);
   // A decision, if a period has ended since the last one (the first call starts the first).
   std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);
 
@@ -69,6 +71,7 @@ class Adaptation {
   std::unique_ptr<Controller> controller_;
   AdaptationOptions options_;
   ContentMeter content_;
+  SendBudget budget_;
   ControlDecision decision_;
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;

@@ -35,8 +35,8 @@ class AdaptationTest : public ::testing::Test {
 };
 
 TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
-  adaptation_.OnKeyframeSent(10'000);
-  adaptation_.OnKeyframeSent(15'000);
+  adaptation_.OnKeyframeSent(10'000, false);
+  adaptation_.OnKeyframeSent(15'000, false);
   adaptation_.OnLabelsSent(12'500);
   stats_.bytes_acknowledged = 37'500;
   EXPECT_FALSE(adaptation_.Decide(kSecond - 1, stats_));
@@ -57,7 +57,7 @@ TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
 
 TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_.estimated_kbps = 0;
-  adaptation_.OnKeyframeSent(25'000);
+  adaptation_.OnKeyframeSent(25'000, false);
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->decision.base_qp, 30);
   // An outage: nothing is acknowledged, the estimate decays.
   stats_ = {.estimated_kbps = 3, .unsent_bytes = 5000};
@@ -75,34 +75,44 @@ TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
 
 TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatWasSentLately) {
   stats_.estimated_kbps = 5000;  // as bursts of a packet or two may make it seem
-  adaptation_.OnKeyframeSent(12'500);
+  adaptation_.OnKeyframeSent(12'500, false);
   const auto record = adaptation_.Decide(kSecond, stats_);
   EXPECT_DOUBLE_EQ(record->estimate_kbps, 5000);
   EXPECT_DOUBLE_EQ(record->trusted_kbps, 400);
   EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 0.8 * 400);
   stats_.bytes_acknowledged = 1;
   stats_.unsent_bytes = 16'000;  // 320 ms at 400 kb/s
-  EXPECT_FALSE(adaptation_.MayCode(stats_));
+  EXPECT_FALSE(adaptation_.MayCode(kSecond, stats_));
   stats_.unsent_bytes = 14'000;
-  EXPECT_TRUE(adaptation_.MayCode(stats_));
+  EXPECT_TRUE(adaptation_.MayCode(kSecond, stats_));
+}
+
+TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
+  adaptation_.OnKeyframeSent(25'000, true);
+  stats_.bytes_acknowledged = 25'000;
+  ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));  // 400 kb/s may be sent: 80 % of 500
+  adaptation_.OnKeyframeSent(20'000, false);         // 160 kb
+  EXPECT_FALSE(adaptation_.MayCode(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
+  EXPECT_TRUE(adaptation_.MayCode(kSecond + 600'000, stats_));   // 320 of 340
+  EXPECT_EQ(adaptation_.Decide(2 * kSecond, stats_)->skipped, 1);
 }
 
 TEST_F(AdaptationTest, AnIdleSenderIsNotStalled) {
-  adaptation_.OnKeyframeSent(1000);
+  adaptation_.OnKeyframeSent(1000, false);
   EXPECT_FALSE(adaptation_.Decide(kSecond, stats_)->stalled);
   EXPECT_EQ(inputs_.size(), 1u);
 }
 
 TEST_F(AdaptationTest, DropsBeforeCodingWhileTooMuchIsOnItsWay) {
-  EXPECT_TRUE(adaptation_.MayCode({}));
-  EXPECT_TRUE(adaptation_.MayCode({.unsent_bytes = 100'000}));  // a new link: nothing is known
+  EXPECT_TRUE(adaptation_.MayCode(0, {}));
+  EXPECT_TRUE(adaptation_.MayCode(0, {.unsent_bytes = 100'000}));  // a new link: nothing is known
   LinkStats stats{.bytes_acknowledged = 1, .rtt_ms = 50, .estimated_kbps = 400};
   stats.unsent_bytes = 17'500;  // 350 ms: 300 and the round trip
-  EXPECT_TRUE(adaptation_.MayCode(stats));
+  EXPECT_TRUE(adaptation_.MayCode(0, stats));
   stats.unsent_bytes = 17'600;
-  EXPECT_FALSE(adaptation_.MayCode(stats));
+  EXPECT_FALSE(adaptation_.MayCode(0, stats));
   stats.estimated_kbps = 800;  // it was only the estimate
-  EXPECT_TRUE(adaptation_.MayCode(stats));
+  EXPECT_TRUE(adaptation_.MayCode(0, stats));
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->skipped, 1);
 }
 

@@ -160,7 +160,8 @@ void LiveDevice::Impl::SendEncoded() {
     if (link) Send(message, totals.video_bytes, options.keyframe_ttl);
     record.sent = link != nullptr;
     if (record.sent && options.adaptation != nullptr) {
-      options.adaptation->OnKeyframeSent(static_cast<size_t>(totals.video_bytes - before));
+      options.adaptation->OnKeyframeSent(static_cast<size_t>(totals.video_bytes - before),
+                                         record.idr);
     }
     if (!record.sent) session->OnKeyframeLost(record.frame);
     ++totals.keyframes;
@@ -246,7 +247,7 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
     SendLabels(stats, record);
     if (link && options.adaptation != nullptr) {
       Adapt(stats);
-      may_code = options.adaptation->MayCode(stats);
+      may_code = options.adaptation->MayCode(clock.Now(), stats);
     }
   }
   if (link && !encoding && may_code) {

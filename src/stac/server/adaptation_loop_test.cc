@@ -85,7 +85,7 @@ class Stream {
       device.Configure(
           {.base_qp = record->decision.base_qp, .keyframe_fps = record->decision.keyframe_fps});
     }
-    if (!adaptation_.MayCode(stats)) {
+    if (!adaptation_.MayCode(loop_.clock.Now(), stats)) {
       ++second.skipped;
       return;
     }
@@ -96,7 +96,7 @@ class Stream {
     ASSERT_TRUE(coded);
     const Bytes wire = Serialize(device.MakeMessage(*job, std::move(*coded)));
     ASSERT_TRUE(links_.device->Send(wire, 2 * kSecond));
-    adaptation_.OnKeyframeSent(wire.size());
+    adaptation_.OnKeyframeSent(wire.size(), job->force_idr);
     second.kbps += static_cast<double>(wire.size()) * 8e-3;
     ++second.keyframes;
   }
