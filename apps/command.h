@@ -19,6 +19,7 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
                      const std::string& examples, RunCommand run);
 
 // Each registers its subcommand with its options.
+void AddBenchCommand(CLI::App& app);
 void AddCalibrateCommand(CLI::App& app);
 void AddDemoCommand(CLI::App& app);
 void AddDeviceCommand(CLI::App& app);

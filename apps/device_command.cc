@@ -36,6 +36,7 @@ struct Options {
   std::string summary;
   SourceOptions source;
   FlowOptions flow_options;
+  int flow_grid = 0;
   DeviceOptions device;
   DeviceFiles files;
 };
@@ -60,6 +61,7 @@ Status RunDevice(Options options) {
     const RegionGrid regions{info.width, info.height, device.planner.region_size};
     options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
   }
+  if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
   STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
   if (options.no_pace && options.adaptation.mode.empty()) options.adaptation.mode = "off";
   STAC_ASSIGN_OR_RETURN(
@@ -79,13 +81,16 @@ Status RunDevice(Options options) {
                         DeviceRecorder::Create(options.files, true));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeX264Encoder, &clock);
+  LiveDeviceOptions live_options{
+      .configuration = {.base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps},
+      .seconds = options.seconds,
+      .pace = !options.no_pace,
+      .keep_trying = options.wait,
+      .adaptation = adaptation.get()};
+  if (options.flow_grid == 0) live_options.flow_governor.emplace();
   LiveDevice live(
-      {.configuration = {.base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps},
-       .seconds = options.seconds,
-       .pace = !options.no_pace,
-       .keep_trying = options.wait,
-       .adaptation = adaptation.get()},
-      &session, source.get(), [&] { return ConnectSrt(options.server, srt); }, recorder.get());
+      live_options, &session, source.get(), [&] { return ConnectSrt(options.server, srt); },
+      recorder.get());
   spdlog::info("{}: {}x{} at {:.4g} frames/s, {}", info.name, info.width, info.height, info.fps,
                ToString(info.color));
   STAC_ASSIGN_OR_RETURN(const DeviceTotals totals, live.Run(stop_requested));
@@ -192,9 +197,9 @@ void AddDeviceCommand(CLI::App& app) {
       ->check(CLI::IsMember({1, 2, 4}))
       ->capture_default_str();
   command
-      ->add_option("--flow-grid", options->flow_options.grid,
-                   "Pixels between matched patches: 8 is cheaper at large sizes")
-      ->check(CLI::IsMember({2, 4, 8, 16}))
+      ->add_option("--flow-grid", options->flow_grid,
+                   "Pixels between matched patches (0: 4, coarser while time is short)")
+      ->check(CLI::IsMember({0, 2, 4, 8, 16}))
       ->capture_default_str();
   command->add_flag("--refine", device.refine_residual, "Adjust levels to the residual, eq. (7)");
 }

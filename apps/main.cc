@@ -29,6 +29,7 @@ int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
 
   stac::AddInspectCommand(app);
+  stac::AddBenchCommand(app);
 #if STAC_HAS_DEVICE
   stac::AddDeviceCommand(app);
 #endif

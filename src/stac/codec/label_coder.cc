@@ -1,13 +1,15 @@
 #include "stac/codec/label_coder.h"
 
+#include <cstring>
+
 #include "stac/base/check.h"
 #include "stac/codec/context_coder_internal.h"
 
 namespace stac {
 namespace {
 
-constexpr uint8_t kPlain = 1;      // coded from its own neighbourhood
-constexpr uint8_t kPredicted = 2;  // and from a map that both sides hold
+constexpr uint8_t kPlain = 3;      // coded from its own neighbourhood
+constexpr uint8_t kPredicted = 4;  // and from a map that both sides hold
 
 // Below this share of equal pixels the prediction costs more contexts than it saves: measured on
 // CamVid with maps 1 to 40 frames old, human labels and a network's, the two cross at 0.88..0.9.
@@ -17,10 +19,16 @@ constexpr int kBorder = 6;  // cells around the maps, so that no neighbour needs
 constexpr int kPlainInputs = 5;
 constexpr int kPredictedInputs = 8;
 constexpr int kRate = 7;
+constexpr int kRunWindow = 250;
 constexpr int kWindow = 250;  // decisions that a context remembers
 constexpr int kEscapeWindow = 30;
 constexpr int kTableBits = 14;
 constexpr int kRanks = 4;
+// Pixels that one decision may settle; the maps are looked at from kRunBack before to kRunReach
+// beyond there. 16 pixels take half as long again.
+constexpr int kRun = 8;
+constexpr int kRunBack = 2;
+constexpr int kRunReach = 16;
 
 // A map with a border of kUnlabelled around it.
 class Bordered {
@@ -69,9 +77,19 @@ uint32_t Hash(Words... words) {
   return hash;
 }
 
+// True if `kRunReach` labels from `at` on are all the one of which `eight` has eight.
+bool AllAre(const uint8_t* at, uint64_t eight) {
+  static_assert(kRunReach == 16);
+  uint64_t a, b;
+  std::memcpy(&a, at, 8);
+  std::memcpy(&b, at + 8, 8);
+  return ((a ^ eight) | (b ^ eight)) == 0;
+}
+
 // Asks of each pixel "is it the label of this neighbour?", neighbour after neighbour, each question
 // in several contexts whose opinions are mixed. Where the whole neighbourhood has one label, which
-// is nearly everywhere, one context suffices; that is what makes it fast.
+// is nearly everywhere, one context suffices, and where that holds for many pixels in a row, one
+// decision settles all of them; that is what makes it fast.
 template <typename Coder, bool predicted>
 class LabelCoder {
  public:
@@ -85,14 +103,13 @@ class LabelCoder {
   }
 
   void Encode(const LabelMap& labels) {
-    for (int y = 0; y < height_; ++y) {
-      for (int x = 0; x < width_; ++x) now_.Row(y)[x] = Pixel(x, y, labels(x, y));
-    }
+    for (int y = 0; y < height_; ++y) Row(y, labels.Row(y).data());
   }
   LabelMap Decode() {
     LabelMap labels(width_, height_);
     for (int y = 0; y < height_; ++y) {
-      for (int x = 0; x < width_; ++x) labels(x, y) = now_.Row(y)[x] = Pixel(x, y, 0);
+      Row(y, nullptr);
+      std::copy_n(now_.Row(y), width_, labels.Row(y).data());
     }
     return labels;
   }
@@ -100,17 +117,80 @@ class LabelCoder {
  private:
   static constexpr int kInputs = predicted ? kPredictedInputs : kPlainInputs;
 
+  // `labels`: null when decoding.
+  void Row(int y, const uint8_t* labels) {
+    uint8_t* now = now_.Row(y);
+    bool whole = true;  // how the last run went
+    for (int x = 0; x < width_;) {
+      broken_from_ = -1;
+      if (x + kRun <= width_ && Quiet(x, y)) {
+        const uint8_t west = now[x - 1];
+        const bool apart = predicted && held_.Row(y)[x] != west;
+        BitModel& model = run_[(whole ? 1 : 0) + (apart ? 2 : 0)];
+        whole = coder_.Code(labels != nullptr && std::all_of(labels + x, labels + x + kRun,
+                                                             [&](auto l) { return l == west; }),
+                            model.Probability());
+        model.Update(whole, kRunWindow);
+        if (whole) {
+          std::fill_n(now + x, kRun, west);
+          x += kRun;
+          continue;
+        }
+        broken_from_ = x;
+      }
+      for (const int end = std::min(x + kRun, width_); x < end; ++x) {
+        now[x] = Pixel(x, y, labels == nullptr ? uint8_t{0} : labels[x]);
+      }
+    }
+  }
+
+  // True if all pixels of the run from (x, y) on would be calm, with nothing else in their wider
+  // neighbourhood, were they all like the one before it.
+  bool Quiet(int x, int y) {
+    const Place now{now_.Row(y) + x, now_.stride()};
+    const uint8_t west = now.At(-1, 0);
+    const uint64_t eight = west * 0x0101010101010101u;
+    if (now.AnyOther(west, By{-2, 0}, By{-3, 0}) ||
+        !AllAre(&now.here[-now.stride - kRunBack], eight) ||
+        !AllAre(&now.here[-2 * now.stride - kRunBack], eight)) {
+      return false;
+    }
+    if constexpr (predicted) {
+      const uint8_t* held = held_.Row(y) + x - kRunBack;
+      const uint64_t held_eight = held[kRunBack] * 0x0101010101010101u;
+      return AllAre(held, held_eight) && AllAre(held + held_.stride(), held_eight) &&
+             AllAre(held + 2 * held_.stride(), held_eight) &&
+             (held_eight == eight || AllAre(held - held_.stride(), held_eight));
+    }
+    return true;
+  }
+
   uint8_t Pixel(int x, int y, uint8_t label) {
     const Place now{now_.Row(y) + x, now_.stride()};
     const Place held{predicted ? held_.Row(y) + x : now.here, now_.stride()};
     const uint8_t west = now.At(-1, 0);
     bool calm = !now.AnyOther(west, By{0, -1}, By{-1, -1}, By{1, -1});
-    if constexpr (predicted) calm = calm && !held.AnyOther(west, By{0, 0}, By{1, 0}, By{0, 1});
+    // The prediction, too, has one label all around: this one, or another that has already been
+    // wrong beside and above.
+    const uint8_t there = predicted ? held.At(0, 0) : west;
+    if constexpr (predicted) {
+      calm = calm && !held.AnyOther(there, By{1, 0}, By{0, 1}) &&
+             (there == west || !held.AnyOther(there, By{-1, 0}, By{0, -1}, By{-1, -1}, By{1, -1}));
+    }
     if (calm) {
-      BitModel& model = calm_[Surroundings(now, held, west)];
+      // In a run that is known to be broken, how soon it breaks.
+      BitModel& model = broken_from_ >= 0 ? broken_[x - broken_from_]
+                                          : calm_[Surroundings(now, held, west, there)];
       const bool same = coder_.Code(label == west, model.Probability());
       model.Update(same, BitModel::kMaxLimit);
-      return same ? west : Escape(label);
+      if (!same) broken_from_ = -1;
+      if (same) return west;
+      if (there != west) {
+        const bool right = coder_.Code(label == there, recovered_.Probability());
+        recovered_.Update(right, kEscapeWindow);
+        if (right) return there;
+      }
+      return Escape(label);
     }
 
     // How well the prediction has been doing around here.
@@ -135,15 +215,16 @@ class LabelCoder {
   }
 
   // Which parts of the wider neighbourhood have other labels: where one may be about to begin.
-  static uint32_t Surroundings(Place now, Place held, uint8_t west) {
+  static uint32_t Surroundings(Place now, Place held, uint8_t west, uint8_t there) {
     const uint32_t right = now.AnyOther(west, By{2, -1}, By{3, -1});
     const uint32_t above = now.AnyOther(west, By{0, -2}, By{-1, -2}, By{1, -2});
     const uint32_t left = now.AnyOther(west, By{-2, 0}, By{-3, 0}, By{-2, -1});
     const uint32_t far = now.AnyOther(west, By{4, -1}, By{5, -1}, By{6, -1}, By{3, -2});
     if constexpr (predicted) {
-      const uint32_t corners = held.AnyOther(west, By{-1, 1}, By{1, 1});
-      const uint32_t beyond = held.AnyOther(west, By{2, 0}, By{0, 2}, By{2, 1}, By{1, 2});
-      return (right | above | left | far) | corners << 1 | beyond << 2;
+      const uint32_t corners = held.AnyOther(there, By{-1, 1}, By{1, 1});
+      const uint32_t beyond = held.AnyOther(there, By{2, 0}, By{0, 2}, By{2, 1}, By{1, 2});
+      return (right | above | left | far) | corners << 1 | beyond << 2 |
+             uint32_t{there != west} << 3;
     }
     return right | above << 1 | left << 2 | far << 3;
   }
@@ -191,6 +272,10 @@ class LabelCoder {
   Bordered now_;
   Bordered held_;
   std::array<BitModel, 16> calm_;
+  std::array<BitModel, 4> run_;  // by whether the last one was whole, and the prediction differs
+  BitModel recovered_;           // is a label that ends a run what the prediction says?
+  std::array<BitModel, kRun> broken_;
+  int broken_from_ = -1;  // where the run began that has not broken yet, but will; -1: none
   std::array<BitModel, 256> escape_;
   std::array<typename Mixer<kInputs>::Weights, kRanks> weights_;
   std::array<std::vector<BitModel>, kInputs> tables_;

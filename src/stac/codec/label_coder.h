@@ -11,7 +11,7 @@ namespace stac {
 // bits. Self-describing, with a checksum. The result is the same on every machine.
 //
 // Adaptive arithmetic coding in mixed contexts; bench/label_coding_bench.cc compares it with
-// general coders. About 40 ns a pixel, one core.
+// general coders. At 1920x1080 about 8 ms, predicted 16 ms, one core, either way.
 Result<Bytes> EncodeLabels(const LabelMap& labels, const LabelMap* prediction = nullptr);
 
 // Untrusted input. Refuses maps that are not exactly width x height, predicted ones without the

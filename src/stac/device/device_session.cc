@@ -103,10 +103,15 @@ void DeviceSession::OnDisconnected() {
 const LabelMap& DeviceSession::OnFrame(const Frame& frame) {
   STAC_CHECK(frame.width() == options_.width && frame.height() == options_.height);
   frame_ = frame;
+  Stopwatch watch;
   flow_->Next(frame, then_from_now_);
+  stages_.flow_ms = watch.Lap();
   chain_.Advance(then_from_now_);
+  stages_.chain_ms = watch.Lap();
   labels_current_ = false;
-  return labels();
+  const LabelMap& labels_in_now = labels();
+  stages_.map_ms = watch.Lap();
+  return labels_in_now;
 }
 
 const LabelMap& DeviceSession::labels() {
@@ -253,11 +258,13 @@ Status DeviceSession::OnLevels(const Levels& message) {
     return Fail("levels of frame {} refer to frame {}, which is not held", message.frame,
                 message.previous);
   }
+  const Stopwatch watch;
   STAC_ASSIGN_OR_RETURN(feedback->levels,
                         DecodeLevels(message.coded, regions().columns(), regions().rows(),
                                      profile_.level_count, previous ? &previous->levels : nullptr));
   feedback->base_qp = message.base_qp;
   feedback->bytes += message.coded.size();
+  feedback->absorb_ms += watch.Milliseconds();
   AdoptArrivingIfComplete();
   return OkStatus();
 }
@@ -271,10 +278,12 @@ Status DeviceSession::OnLabels(const Labels& message) {
     return Fail("labels of frame {} refer to frame {}, which is not held", message.frame,
                 message.previous);
   }
+  const Stopwatch watch;
   STAC_ASSIGN_OR_RETURN(feedback->labels,
                         DecodeLabels(message.coded, options_.width, options_.height,
                                      previous ? &previous->labels : nullptr));
   feedback->bytes += message.coded.size();
+  feedback->absorb_ms += watch.Milliseconds();
   AdoptArrivingIfComplete();
   return OkStatus();
 }
@@ -288,7 +297,10 @@ std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
   }
   FeedbackReport report{.frame = stats.frame, .server = stats};
   report.latency_ms = static_cast<double>(clock_->Now() - captured->second) / 1000;
-  if (const Feedback* feedback = FindKnown(stats.frame)) report.bytes = feedback->bytes;
+  if (const Feedback* feedback = FindKnown(stats.frame)) {
+    report.bytes = feedback->bytes;
+    report.absorb_ms = feedback->absorb_ms;
+  }
   captured_at_.erase(captured_at_.begin(), std::next(captured));
   schedule_.OnAnswered(stats.frame, clock_->Now(), stats.processing_ms);
   return report;

@@ -55,7 +55,15 @@ struct FeedbackReport {
   FrameId frame = 0;
   double latency_ms = 0;  // capture to labels absorbed
   size_t bytes = 0;       // of levels and labels
+  double absorb_ms = 0;   // decoding them here
   ServerStats server;
+};
+
+// What one frame took, wall time.
+struct FrameStages {
+  double flow_ms = 0;   // motion since the frame before
+  double chain_ms = 0;  // composing it with what is held
+  double map_ms = 0;    // labels moved to the frame
 };
 
 // The device's side of a session (section V): carries labels to every frame and levels to every
@@ -86,6 +94,10 @@ class DeviceSession {
   const LabelMap& OnFrame(const Frame& frame);
   // Labels of the current frame after whatever feedback has been absorbed since OnFrame.
   const LabelMap& labels();
+  // Changes FlowOptions::grid from the next frame on.
+  void SetFlowGrid(int grid) { flow_->SetGrid(grid); }
+  // Of the current frame.
+  const FrameStages& stages() const { return stages_; }
   // Frames since the keyframe that the current labels come from; nullopt without labels.
   std::optional<int> label_age() const;
   std::optional<FrameId> label_source() const;
@@ -128,6 +140,7 @@ class DeviceSession {
     LevelMap levels;
     double base_qp = 0;
     size_t bytes = 0;
+    double absorb_ms = 0;
     bool at_server = true;  // answered in this connection: the server has it too
   };
   // The last motion sent upstream, which the next one is coded against.
@@ -165,6 +178,7 @@ class DeviceSession {
 
   Frame frame_;
   FlowField then_from_now_;
+  FrameStages stages_;
   // For eq. (7): the last keyframe as the server has it, and the levels it was coded at.
   Frame last_reconstruction_;
   LevelMap last_refined_;

@@ -16,6 +16,11 @@ constexpr Micros kLoopWait = 2'000;
 // A paced file that is played later than this skips frames to catch up.
 constexpr Micros kTooLate = 500'000;
 
+struct Captured {
+  Result<Frame> frame;
+  Micros at;
+};
+
 struct CodedJob {
   KeyframeJob job;
   Result<EncodedFrame> coded;
@@ -40,12 +45,13 @@ struct LiveDevice::Impl {
   SystemClock clock;
   DeviceTotals totals;
   std::unique_ptr<Link> link;
-  BoundedQueue<Result<Frame>> captured{3};
+  BoundedQueue<Captured> captured{3};
   BoundedQueue<PlannedJob> to_encode{1};
   BoundedQueue<CodedJob> encoded{2};
   std::atomic<int64_t> dropped{0};
   bool encoding = false;
   int64_t expired = 0;  // messages of this link that were noticed
+  std::optional<FlowGovernor> governor;
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
       : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
@@ -71,9 +77,10 @@ void LiveDevice::Impl::CaptureLoop(const std::atomic<bool>& stop) {
   while (!stop) {
     auto next = source->Next();
     if (next && !*next) break;
-    Result<Frame> item = next ? Result<Frame>(std::move(**next))
-                              : Result<Frame>(tl::unexpected<Error>(std::move(next).error()));
-    const bool failed = !item;
+    Captured item{next ? Result<Frame>(std::move(**next))
+                       : Result<Frame>(tl::unexpected<Error>(std::move(next).error())),
+                  clock.Now()};
+    const bool failed = !item.frame;
     if (live && !failed) {
       dropped += captured.PushDroppingOldest(std::move(item));
     } else if (!captured.Push(std::move(item))) {
@@ -238,6 +245,13 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
   record.propagate_ms = watch.Milliseconds();
   record.label_latency_ms = static_cast<double>(clock.Now() - available) / 1000;
   record.label_age = session->label_age().value_or(-1);
+  record.stages = session->stages();
+  if (governor) {
+    record.flow_grid = governor->grid();
+    const double late_ms = record.label_latency_ms - 1e3 / source->info().fps;
+    session->SetFlowGrid(governor->OnFrame(record.stages.flow_ms,
+                                           record.propagate_ms - record.stages.flow_ms, late_ms));
+  }
 
   bool may_code = true;
   if (options.adaptation != nullptr) options.adaptation->OnFrame(frame);
@@ -266,6 +280,10 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
   const SourceInfo& info = source->info();
   const bool pace = options.pace && !info.live;
   const auto interval = static_cast<Micros>(1e6 / info.fps);
+  if (options.flow_governor && (pace || info.live)) {
+    governor.emplace(*options.flow_governor, 1e3 / info.fps);
+    session->SetFlowGrid(governor->grid());
+  }
   Micros origin = -1;
   bool starved = false;  // the source was slower than the clock
   while (!stop) {
@@ -276,22 +294,22 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       starved = true;
       continue;
     }
-    if (!*item) return tl::unexpected<Error>(item->error());
-    Frame& frame = **item;
+    if (!item->frame) return tl::unexpected<Error>(item->frame.error());
+    const Frame& frame = *item->frame;
     if (options.seconds > 0 && static_cast<double>(frame.pts) >= options.seconds * 1e6) break;
     totals.seconds = static_cast<double>(frame.pts + interval) / 1e6;
-    Micros available = clock.Now();
+    Micros available = item->at;
     if (pace) {
       // A source that cannot keep up is waited for; only our own delay makes us skip frames.
       if (origin < 0 || std::exchange(starved, false)) {
         origin = std::max(origin, available - frame.pts);
       }
-      if (available - (origin + frame.pts) > kTooLate) {
+      if (clock.Now() - (origin + frame.pts) > kTooLate) {
         ++dropped;
         continue;
       }
       WaitUntil(origin + frame.pts, stop);
-      available = std::max(origin + frame.pts, available);
+      available = std::max(origin + frame.pts, item->at);
     }
     OnFrame(frame, available);
     // Unpaced runs are for files: give the server time to answer instead of outrunning it.

@@ -11,6 +11,7 @@
 #include "stac/capture/frame_source.h"
 #include "stac/device/adaptation.h"
 #include "stac/device/device_session.h"
+#include "stac/device/flow_governor.h"
 #include "stac/transport/link.h"
 
 namespace stac {
@@ -23,15 +24,19 @@ struct LiveDeviceOptions {
   Micros keyframe_ttl = 2'000'000;
   // Chooses the configuration once a second instead of the one above; null: it stays. Borrowed.
   Adaptation* adaptation = nullptr;
+  // Chooses the grid of the optical flow by the time left, where frames come at their own rate.
+  std::optional<FlowGovernorOptions> flow_governor;
 };
 
 // What happened to one captured frame.
 struct FrameRecord {
   FrameId frame = 0;
   Micros pts = 0;
-  double label_latency_ms = 0;  // frame at hand to labels at hand
+  double label_latency_ms = 0;  // captured (or due, for a file that is paced) to labels at hand
   int label_age = -1;           // frames since the keyframe they come from; -1: no labels yet
   double propagate_ms = 0;      // flow and mapping
+  FrameStages stages;
+  int flow_grid = 0;  // chosen by the governor; 0: without one
   bool keyframe = false;
   int64_t label_bytes = 0;  // sent upstream (server-consumer mode)
 };

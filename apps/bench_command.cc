@@ -1,0 +1,59 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include "bench_commands.h"
+#include "command.h"
+
+namespace stac {
+
+Result<std::pair<int, int>> ParseSize(const std::string& text) {
+  int width = 0, height = 0, used = 0;
+  if (std::sscanf(text.c_str(), "%5dx%5d%n", &width, &height, &used) != 2 ||
+      static_cast<size_t>(used) != text.size()) {
+    return Fail("'{}' is no size: write WIDTHxHEIGHT, for example 2048x1024", text);
+  }
+  for (const int side : {width, height}) {
+    if (side < 16 || side > 16384 || side % 2 != 0) {
+      return Fail("size {}: width and height must be even and 16..16384", text);
+    }
+  }
+  return std::pair(width, height);
+}
+
+double ProcessCpuMilliseconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_nsec) / 1e6;
+}
+
+double Median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<ptrdiff_t>((values.size() - 1) / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+void PrintFigures(const nlohmann::ordered_json& figures, bool json) {
+  if (json) {
+    fmt::print("{}\n", figures.dump(2));
+    return;
+  }
+  for (const auto& [name, value] : figures.items()) fmt::print("{}: {}\n", name, value.dump());
+}
+
+void AddBenchCommand(CLI::App& app) {
+  CLI::App* bench =
+      app.add_subcommand("bench", "Measure whole pipelines on this machine (docs/results.md).");
+  bench->require_subcommand(1);
+#if STAC_HAS_DEVICE
+  AddBenchDevice(*bench);
+#endif
+#if STAC_HAS_SERVER
+  AddBenchServer(*bench);
+#endif
+}
+
+}  // namespace stac

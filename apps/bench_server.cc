@@ -1,0 +1,131 @@
+#include <functional>
+#include <memory>
+
+#include "bench_commands.h"
+#include "command.h"
+#include "network_files.h"
+#include "stac/base/log.h"
+#include "stac/base/progress.h"
+#include "stac/capture/frame_source.h"
+#include "stac/segment/segmenter.h"
+
+namespace stac {
+namespace {
+
+struct Options {
+  std::string network = DefaultNetwork();
+  std::string size = "640x480";
+  std::string input;
+  std::string device = "auto";
+  int threads = 0;
+  int repeats = 15;
+  bool json = false;
+};
+
+// Wall and processor time of one call.
+struct Times {
+  std::vector<double> wall_ms, cpu_ms;
+};
+
+Status Time(const std::function<Result<Segmentation>()>& call, Times& times) {
+  const double cpu = ProcessCpuMilliseconds();
+  const Stopwatch watch;
+  STAC_RETURN_IF_ERROR(call());
+  times.wall_ms.push_back(watch.Milliseconds());
+  times.cpu_ms.push_back(ProcessCpuMilliseconds() - cpu);
+  return OkStatus();
+}
+
+// (with - without) / without, of the medians' base, pair by pair.
+double MedianRatio(const std::vector<double>& with, const std::vector<double>& without) {
+  std::vector<double> ratios;
+  for (size_t i = 0; i < with.size(); ++i) ratios.push_back(with[i] / without[i] - 1);
+  return Median(std::move(ratios));
+}
+
+Result<Frame> FirstFrame(const Options& options) {
+  STAC_ASSIGN_OR_RETURN(const auto size, ParseSize(options.size));
+  const std::string input = options.input.empty()
+                                ? fmt::format("synthetic:{}x{}@15", size.first, size.second)
+                                : options.input;
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source, OpenSource(input));
+  STAC_ASSIGN_OR_RETURN(std::optional<Frame> frame, source->Next());
+  if (!frame) return Fail("{} has no frame", input);
+  if (frame->width() != size.first || frame->height() != size.second) {
+    return Fail("{} has {}x{}, but --size is {}: give its size, or another video", input,
+                frame->width(), frame->height(), options.size);
+  }
+  return std::move(*frame);
+}
+
+Status RunBench(const Options& options) {
+  if (options.network.empty()) {
+    return Fail("no network: name a TorchScript file or one of our weight files with --network");
+  }
+  STAC_ASSIGN_OR_RETURN(const Frame frame, FirstFrame(options));
+  SegmenterOptions full{.threads = options.threads, .device = options.device};
+  SegmenterOptions half = full;
+  half.gradient_downscale = 2;
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, half));
+  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
+
+  // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
+  // a new size choose algorithms and memory; they do not count.
+  constexpr int kWarmUp = 2;
+  Times forward, with_gradient, with_reduced;
+  Progress progress("passes", options.repeats + kWarmUp);
+  for (int i = 0; i < options.repeats + kWarmUp && !stop_requested; ++i) {
+    if (i == kWarmUp) forward = with_gradient = with_reduced = {};
+    STAC_RETURN_IF_ERROR(Time([&] { return segmenter->Run(frame); }, forward));
+    STAC_RETURN_IF_ERROR(
+        Time([&] { return segmenter->RunWithGradient(frame, objective); }, with_gradient));
+    STAC_RETURN_IF_ERROR(
+        Time([&] { return reduced->RunWithGradient(frame, objective); }, with_reduced));
+    progress.Update(i + 1);
+  }
+  if (stop_requested) return Fail("interrupted; nothing was measured to the end");
+  const double forward_ms = Median(forward.wall_ms);
+  PrintFigures(
+      {{"network", segmenter->info().name},
+       {"size", options.size},
+       {"forward_ms", Rounded(forward_ms)},
+       {"gradient_ms", Rounded(Median(with_gradient.wall_ms) - forward_ms)},
+       {"reduced_gradient_ms", Rounded(Median(with_reduced.wall_ms) - forward_ms)},
+       {"gradient_over_forward", Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms))},
+       {"reduced_gradient_over_forward",
+        Rounded(MedianRatio(with_reduced.wall_ms, forward.wall_ms))},
+       {"forward_cpu_ms", Rounded(Median(forward.cpu_ms))},
+       {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
+       {"reduced_gradient_over_forward_cpu",
+        Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}},
+      options.json);
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddBenchServer(CLI::App& bench) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = AddCommand(
+      bench, "server", "A network's labels, and what the gradient costs on top.",
+      "  stac bench server --network deeplab.pt --size 1280x720 --json\n"
+      "Medians over passes in turn. The gradient's time is that of labels and gradient together,\n"
+      "less that of labels alone; reduced: taken at half size (--gradient-downscale 2).\n",
+      [options] { return RunBench(*options); });
+  command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
+      ->capture_default_str();
+  command->add_option("--size", options->size, "Of the frame")->capture_default_str();
+  command->add_option("--input", options->input,
+                      "Video or images whose first frame is taken (default: the synthetic street)");
+  command->add_option("--device", options->device, "Where the network runs")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "Of the network (0: all cores)");
+  command->add_option("--repeats", options->repeats, "Passes that count")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "Print JSON");
+}
+
+}  // namespace stac
