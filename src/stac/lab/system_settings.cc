@@ -92,7 +92,7 @@ std::vector<KindRules> MakeKinds() {
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
                  Real("clip", "6", 0, 51), Choice("objective", {"loss", "projection", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
-                 Whole("gradient_downscale", "1", 1, 2), Switch("refine", "0"),
+                 Whole("gradient_downscale", "1", 1, 4), Switch("refine", "0"),
                  Switch("propagate_levels", "1"), Whole("region", "16", 16, 256),
                  Whole("levels", "32", 2, 128), Choice("ladder", {"full", "around"}),
                  Switch("middle_first", "0")},

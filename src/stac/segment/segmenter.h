@@ -20,7 +20,7 @@ struct NetworkInfo {
 
 // What the backward pass differentiates.
 enum class ObjectiveKind {
-  kFakeLabelLoss,  // mean cross-entropy against the output's own argmax (section IV-B)
+  kFakeLabelLoss,  // mean cross-entropy against the output's own argmax, at its size (IV-B)
   kMargin,         // mean difference between the two largest logits
   kProjection,     // <r, softmax(logits)> with r Gaussian, fixed by the seed: one pass for each
 };
@@ -66,7 +66,7 @@ class Segmenter {
 struct SegmenterOptions {
   int threads = 0;              // 0: all cores
   std::string device = "auto";  // auto, cpu, cuda
-  // The gradient is taken on a frame reduced by this factor (1 or 2) and spread back: cheaper,
+  // The gradient is taken on a frame reduced by this factor (1, 2, 4) and spread back: cheaper,
   // and a little less exact.
   int gradient_downscale = 1;
   int expected_classes = 0;  // > 0: refuse a network with another class count

@@ -26,12 +26,24 @@ uint64_t Mix(uint64_t z) {
   return z ^ (z >> 31);
 }
 
+// Class of the largest logit of each pixel, [1,1,H,W], as gather takes them.
+at::Tensor LargestClass(const at::Tensor& logits) {
+  at::NoGradGuard no_gradient;
+  if (!logits.device().is_cpu() || logits.scalar_type() != at::kFloat) {
+    return logits.argmax(1, /*keepdim=*/true);
+  }
+  const LabelMap labels = LabelsFromLogits(logits);  // several times faster
+  return at::from_blob(const_cast<uint8_t*>(labels.data()), {1, 1, labels.height(), labels.width()},
+                       at::kByte)
+      .to(at::kLong);
+}
+
 // Weight of each pixel, [1,1,H,W], by its predicted class; undefined if all are 1.
 at::Tensor PixelWeights(const at::Tensor& logits, const std::vector<float>& class_weights) {
   if (class_weights.empty()) return {};
   at::NoGradGuard no_gradient;
   const auto weights = at::tensor(class_weights, at::kFloat).to(logits.options());
-  const auto labels = logits.argmax(1, /*keepdim=*/true);
+  const auto labels = LargestClass(logits);
   return weights.index_select(0, labels.flatten()).view(labels.sizes());
 }
 
@@ -149,7 +161,7 @@ at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, 
     const bool loss = objective.kind == ObjectiveKind::kFakeLabelLoss;
     const auto labels = loss && objective.labels != nullptr
                             ? TensorFromLabels(*objective.labels, logits)
-                            : logits.detach().argmax(1, /*keepdim=*/true);
+                            : LargestClass(logits);
     if (loss) {
       share = logits.log_softmax(1).gather(1, labels).neg();
     } else {
@@ -159,6 +171,21 @@ at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, 
   }
   if (weights.defined()) share = share * weights;
   return objective.kind == ObjectiveKind::kProjection ? share.sum() : share.mean();
+}
+
+LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights) {
+  at::NoGradGuard no_gradient;
+  const auto labels = LargestClass(logits);
+  const auto weights = PixelWeights(logits, class_weights);
+  LossGradient result{.by_logits = logits.detach().softmax(1)};
+  auto chosen = result.by_logits.gather(1, labels);
+  auto share = chosen.log().neg_();
+  if (weights.defined()) share.mul_(weights);
+  result.value = share.mean().item().toDouble();
+  result.by_logits.scatter_(1, labels, chosen.sub_(1));
+  if (weights.defined()) result.by_logits.mul_(weights);
+  result.by_logits.div_(static_cast<double>(labels.numel()));
+  return result;
 }
 
 LabelMap LabelsFromLogits(const at::Tensor& logits) {

@@ -29,6 +29,15 @@ at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color);
 // its weights from frame to frame.
 at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, int pass);
 
+// The fake-label loss and its gradient with respect to the logits, in closed form (softmax minus
+// the predicted class, by the pixel's share): what differentiating ObjectiveValue gives, without
+// the tensors and passes that autograd needs for it.
+struct LossGradient {
+  at::Tensor by_logits;  // as large as the logits
+  double value = 0;
+};
+LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights);
+
 // The tile of ObjectiveValue: [1,C,64,64], a function of seed, pass and class count only.
 at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
 

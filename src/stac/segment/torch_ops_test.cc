@@ -123,6 +123,22 @@ TEST(ObjectiveTest, GradientsAgreeWithFiniteDifferences) {
   }
 }
 
+TEST(ObjectiveTest, ClosedFormOfTheLossIsWhatAutogradGives) {
+  at::manual_seed(3);
+  for (const auto type : {at::kFloat, at::kDouble}) {
+    for (const std::vector<float>& weights : {std::vector<float>{}, {1.f, 0.5f, 2.f, 0.f, 3.f}}) {
+      const auto logits = (at::randn({1, 5, 9, 11}, type) * 4).set_requires_grad(true);
+      const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss, .class_weights = weights};
+      const auto value = ObjectiveValue(logits, objective, 0);
+      const auto expected = torch::autograd::grad({value}, {logits})[0];
+      const LossGradient found = GradientOfLoss(logits, weights);
+      const double tolerance = type == at::kFloat ? 1e-6 : 1e-14;
+      EXPECT_NEAR(found.value, value.item().toDouble(), tolerance);
+      EXPECT_LT((found.by_logits - expected).abs().max().item().toDouble(), tolerance);
+    }
+  }
+}
+
 TEST(ObjectiveTest, ValuesWorkedOutByHand) {
   // One pixel of logits (2, 0, 1): the largest is class 0.
   const auto logits = at::tensor(std::vector<double>{2, 0, 1}, at::kDouble).view({1, 3, 1, 1});

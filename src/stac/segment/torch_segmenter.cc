@@ -32,6 +32,12 @@ at::Tensor PadToMultiple(const at::Tensor& rgb, int multiple) {
   return bottom + right == 0 ? rgb : at::replication_pad2d(rgb, {0, right, 0, bottom});
 }
 
+// The left upper part. A slice, even of everything, costs the backward pass a copy.
+at::Tensor Cropped(const at::Tensor& x, int64_t height, int64_t width) {
+  if (x.size(2) == height && x.size(3) == width) return x;
+  return x.slice(2, 0, height).slice(3, 0, width);
+}
+
 class TorchSegmenter final : public Segmenter {
  public:
   TorchSegmenter(TorchNetwork network, SegmenterOptions options)
@@ -54,7 +60,10 @@ class TorchSegmenter final : public Segmenter {
   Result<Segmentation> Process(const Frame& frame, const Objective* objective);
   // These throw.
   void AddGradients(const Frame& frame, const Objective& objective, Segmentation& result);
-  at::Tensor Logits(const at::Tensor& rgb);
+  at::Tensor RawLogits(const at::Tensor& rgb);
+  at::Tensor Inside(const at::Tensor& raw, const at::Tensor& rgb) const;
+  at::Tensor Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const;
+  at::Tensor Logits(const at::Tensor& rgb) { return Enlarged(RawLogits(rgb), rgb); }
   int FindMultiple(int64_t height, int64_t width);
 
   TorchNetwork network_;
@@ -150,11 +159,23 @@ void TorchSegmenter::AddGradients(const Frame& frame, const Objective& objective
   if (options_.gradient_downscale > 1) {
     rgb = at::avg_pool2d(rgb, {options_.gradient_downscale, options_.gradient_downscale});
   }
-  const auto logits = Logits(rgb);
+  const auto raw = RawLogits(rgb);
   if (result.labels.empty()) {
-    result.labels = LabelsFromLogits(logits);
+    at::NoGradGuard no_gradient;
+    result.labels = LabelsFromLogits(Enlarged(raw, rgb));
     result.forward_ms = watch.Lap();
   }
+  if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
+    const auto logits = Inside(raw, rgb);
+    const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
+    result.objective = loss.value;
+    const auto gradients =
+        torch::autograd::grad({logits}, {planes.luma, planes.chroma}, {loss.by_logits});
+    result.gradients.push_back(GradientFromTensors(gradients[0], gradients[1]));
+    result.gradient_ms = watch.Milliseconds();
+    return;
+  }
+  const auto logits = Enlarged(raw, rgb);
   const bool projection = objective.kind == ObjectiveKind::kProjection;
   const int passes = projection ? objective.projections : 1;
   for (int pass = 0; pass < passes; ++pass) {
@@ -167,22 +188,38 @@ void TorchSegmenter::AddGradients(const Frame& frame, const Objective& objective
   result.gradient_ms = watch.Milliseconds();
 }
 
-at::Tensor TorchSegmenter::Logits(const at::Tensor& rgb) {
+// What the network answers on the padded frame, at its own size.
+at::Tensor TorchSegmenter::RawLogits(const at::Tensor& rgb) {
   const std::pair<int64_t, int64_t> size(rgb.size(2), rgb.size(3));
   auto known = multiples_.find(size);
   if (known == multiples_.end()) {
     known = multiples_.emplace(size, FindMultiple(size.first, size.second)).first;
   }
   const auto padded = PadToMultiple(rgb, known->second);
-  auto logits = network_.forward(padded);
+  const auto logits = network_.forward(padded);
   TORCH_CHECK(
       logits.dim() == 4 && logits.size(0) == 1 && logits.size(1) == network_.info.class_count,
       "its output changed its shape to ", logits.sizes());
-  if (logits.size(2) != padded.size(2) || logits.size(3) != padded.size(3)) {
-    logits = at::upsample_bilinear2d(logits, {padded.size(2), padded.size(3)},
-                                     /*align_corners=*/false);
+  return logits;
+}
+
+// The logits of every pixel.
+at::Tensor TorchSegmenter::Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const {
+  const int multiple = multiples_.at({rgb.size(2), rgb.size(3)});
+  const int64_t height = RoundUp(rgb.size(2), multiple), width = RoundUp(rgb.size(3), multiple);
+  auto logits = raw;
+  if (raw.size(2) != height || raw.size(3) != width) {
+    logits = at::upsample_bilinear2d(raw, {height, width}, /*align_corners=*/false);
   }
-  return logits.slice(2, 0, size.first).slice(3, 0, size.second);
+  return Cropped(logits, rgb.size(2), rgb.size(3));
+}
+
+// The raw logits whose cells lie inside the frame.
+at::Tensor TorchSegmenter::Inside(const at::Tensor& raw, const at::Tensor& rgb) const {
+  const int multiple = multiples_.at({rgb.size(2), rgb.size(3)});
+  return Cropped(raw,
+                 std::max<int64_t>(1, rgb.size(2) * raw.size(2) / RoundUp(rgb.size(2), multiple)),
+                 std::max<int64_t>(1, rgb.size(3) * raw.size(3) / RoundUp(rgb.size(3), multiple)));
 }
 
 // The padding with which the network runs and its logits are as large as its input, or smaller by
@@ -213,8 +250,9 @@ int TorchSegmenter::FindMultiple(int64_t height, int64_t width) {
 
 Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
                                                       const SegmenterOptions& options) {
-  if (options.gradient_downscale != 1 && options.gradient_downscale != 2) {
-    return Fail("gradient_downscale must be 1 or 2, not {}", options.gradient_downscale);
+  const int downscale = options.gradient_downscale;
+  if (downscale != 1 && downscale != 2 && downscale != 4) {
+    return Fail("gradient_downscale must be 1, 2 or 4, not {}", downscale);
   }
   auto segmenter = std::make_unique<TorchSegmenter>(std::move(network), options);
   STAC_RETURN_IF_ERROR(segmenter->Probe());

@@ -99,7 +99,7 @@ void ExpectGradientOfSamples(Segmenter& segmenter, const Frame& frame, const Obj
 
 TEST(TorchSegmenterTest, GradientIsTheChangePerSample) {
   const Frame frame = RandomFrame(32, 16);
-  for (const int downscale : {1, 2}) {
+  for (const int downscale : {1, 2, 4}) {
     const auto decided = DoubleSegmenter(DecidedNetwork, downscale);
     ExpectGradientOfSamples(*decided, frame, {.kind = ObjectiveKind::kFakeLabelLoss});
     ExpectGradientOfSamples(*decided, frame, {.kind = ObjectiveKind::kMargin});
@@ -111,6 +111,8 @@ TEST(TorchSegmenterTest, GradientIsTheChangePerSample) {
 TEST(TorchSegmenterTest, GradientIsTheChangePerSampleWithPaddingAndSmallLogits) {
   const auto segmenter = DoubleSegmenter(StridedNetwork, 1);
   ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.projections = 1});
+  ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.kind = ObjectiveKind::kMargin});
+  ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.kind = ObjectiveKind::kFakeLabelLoss});
 }
 
 TEST(TorchSegmenterTest, ProjectionsAreIndependentAndRepeatable) {
