@@ -2,6 +2,9 @@
 #include <memory>
 
 #include "bench_commands.h"
+#if STAC_HAS_DEVICE
+#include "bench_many_devices.h"
+#endif
 #include "command.h"
 #include "network_files.h"
 #include "stac/base/log.h"
@@ -18,7 +21,14 @@ struct Options {
   std::string input;
   std::string device = "auto";
   int threads = 0;
+  int reduced = 4;
   int repeats = 15;
+#if STAC_HAS_DEVICE
+  int devices = 0;
+  double keyframe_fps = 5;
+  double seconds = 10;
+  AdmissionOptions admission;
+#endif
   bool json = false;
 };
 
@@ -63,11 +73,27 @@ Status RunBench(const Options& options) {
     return Fail("no network: name a TorchScript file or one of our weight files with --network");
   }
   STAC_ASSIGN_OR_RETURN(const Frame frame, FirstFrame(options));
+#if STAC_HAS_DEVICE
+  if (options.devices > 0) {
+    STAC_ASSIGN_OR_RETURN(const auto rows, BenchManyDevices({.devices = options.devices,
+                                                             .keyframe_fps = options.keyframe_fps,
+                                                             .seconds = options.seconds,
+                                                             .threads = options.threads,
+                                                             .network = options.network,
+                                                             .device = options.device,
+                                                             .input = options.input,
+                                                             .width = frame.width(),
+                                                             .height = frame.height(),
+                                                             .admission = options.admission}));
+    PrintFigures({{"size", options.size}, {"rows", rows}}, options.json);
+    return OkStatus();
+  }
+#endif
   SegmenterOptions full{.threads = options.threads, .device = options.device};
-  SegmenterOptions half = full;
-  half.gradient_downscale = 2;
+  SegmenterOptions less = full;
+  less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, half));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, less));
   const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
 
   // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
@@ -89,6 +115,7 @@ Status RunBench(const Options& options) {
   PrintFigures(
       {{"network", segmenter->info().name},
        {"size", options.size},
+       {"reduced_by", options.reduced},
        {"forward_ms", Rounded(forward_ms)},
        {"gradient_ms", Rounded(Median(with_gradient.wall_ms) - forward_ms)},
        {"reduced_gradient_ms", Rounded(Median(with_reduced.wall_ms) - forward_ms)},
@@ -110,8 +137,12 @@ void AddBenchServer(CLI::App& bench) {
   CLI::App* command = AddCommand(
       bench, "server", "A network's labels, and what the gradient costs on top.",
       "  stac bench server --network deeplab.pt --size 1280x720 --json\n"
+#if STAC_HAS_DEVICE
+      "  stac bench server --devices 16 --max-load 0.8\n"
+#endif
       "Medians over passes in turn. The gradient's time is that of labels and gradient together,\n"
-      "less that of labels alone; reduced: taken at half size (--gradient-downscale 2).\n",
+      "less that of labels alone; reduced: taken on a smaller frame (stac server "
+      "--gradient-downscale).\n",
       [options] { return RunBench(*options); });
   command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
       ->capture_default_str();
@@ -122,9 +153,28 @@ void AddBenchServer(CLI::App& bench) {
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
+  command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
+      ->check(CLI::IsMember({2, 4}))
+      ->capture_default_str();
   command->add_option("--repeats", options->repeats, "Passes that count")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
+#if STAC_HAS_DEVICE
+  command
+      ->add_option("--devices", options->devices,
+                   "Instead: 1, 2, 4 ... N recorded devices over SRT on loopback, their latency")
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--keyframe-fps", options->keyframe_fps, "That each device wants")
+      ->check(CLI::Range(0.1, 30.0))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "For each number of devices")
+      ->check(CLI::Range(1.0, 3600.0))
+      ->capture_default_str();
+  command
+      ->add_option("--max-load", options->admission.max_load,
+                   "Admission control, as in stac server (0: everybody is accepted)")
+      ->check(CLI::Range(0.0, 1.0));
+#endif
   command->add_flag("--json", options->json, "Print JSON");
 }
 

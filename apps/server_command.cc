@@ -27,6 +27,7 @@ struct Options {
   int threads = 0;
   int gradient_downscale = 1;
   double max_keyframe_fps = 0;
+  AdmissionOptions admission;
 };
 
 nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
@@ -94,7 +95,8 @@ Status RunServer(const Options& options) {
         if (const Status status = WritePng(path, labels); !status) {
           spdlog::error("{}", status.error().message);
         }
-      });
+      },
+      options.admission);
   if (!options.port_file.empty()) {
     STAC_RETURN_IF_ERROR(WriteFile(options.port_file, fmt::format("{}\n", listener->port())));
   }
@@ -150,10 +152,25 @@ void AddServerCommand(CLI::App& app) {
   command
       ->add_option("--gradient-downscale", options->gradient_downscale,
                    "Take the gradient at 1/N size: cheaper, a little less exact")
-      ->check(CLI::IsMember({1, 2}))
+      ->check(CLI::IsMember({1, 2, 4}))
       ->capture_default_str();
   command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
                       "Tell devices not to send more than this (0: no limit)");
+  command
+      ->add_option("--max-load", options->admission.max_load,
+                   "Share of the time the network may be busy, 0.8 for example: a device is told\n"
+                   "the keyframe rate that is left, or refused (0: everybody is accepted)")
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--device-keyframe-fps", options->admission.keyframe_fps,
+                   "With --max-load: keyframes per second for a device while there is room")
+      ->check(CLI::Range(0.1, 240.0))
+      ->capture_default_str();
+  command
+      ->add_option("--min-keyframe-fps", options->admission.min_keyframe_fps,
+                   "With --max-load: refuse devices that would get less")
+      ->check(CLI::Range(0.01, 240.0))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--log", options->log, "A JSON line for every keyframe");
   command->add_option("--labels", options->labels,

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <list>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,12 +16,14 @@ namespace {
 constexpr Micros kReceiveWait = 100'000;
 constexpr Micros kHelloTimeout = 5'000'000;
 constexpr Micros kFeedbackTtl = 2'000'000;
+constexpr int kWarmUpPasses = 2;
 
 // One device: its link, its session and the thread that receives from it.
 struct Peer {
   std::unique_ptr<Link> link;
   std::string name;
-  std::mutex mutex;  // guards session's OnMessage, TakePending and waiting
+  int64_t number = 0;  // unique
+  std::mutex mutex;    // guards session's OnMessage, TakePending and waiting
   std::unique_ptr<ServerSession> session;
   std::thread receiver;
   std::atomic<bool> gone{false};
@@ -45,13 +48,19 @@ struct LiveServer::Impl {
   std::list<std::shared_ptr<Peer>> peers;
   bool draining = false;
   int64_t keyframes = 0;
+  int64_t last_number = 0;  // of a peer
   double mean_processing_ms = 0;
   std::thread worker;
+  Admission admission;                       // guarded by mutex
+  std::set<std::pair<int, int>> warm_sizes;  // guarded by mutex
+
+  explicit Impl(const AdmissionOptions& options_of_admission) : admission(options_of_admission) {}
 
   size_t Send(Peer& peer, const Message& message);
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
+  void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
   void WaitUntilWarm(Peer& peer);
   bool WarmUpOne(std::unique_lock<std::mutex>& lock);
   void Work();
@@ -82,8 +91,8 @@ bool LiveServer::Impl::Greet(Peer& peer) {
                    message ? "another kind" : message.error().message);
       return false;
     }
-    const Welcome welcome = peer.session->OnHello(*hello);
-    if (welcome.accepted) WaitUntilWarm(peer);
+    Welcome welcome = peer.session->OnHello(*hello);
+    if (welcome.accepted) AdmitOrRefuse(peer, *hello, welcome);
     Send(peer, welcome);
     if (!hello->device.empty()) peer.name = hello->device + "@" + peer.name;
     if (!welcome.accepted) {
@@ -99,10 +108,34 @@ bool LiveServer::Impl::Greet(Peer& peer) {
   return false;
 }
 
+// Refuses before anything is warmed up, where that is possible: those who are turned away should
+// cost the others nothing.
+void LiveServer::Impl::AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome) {
+  {
+    std::unique_lock lock(mutex);
+    if (!admission.measured()) {
+      lock.unlock();
+      WaitUntilWarm(peer);
+      lock.lock();
+    }
+    const auto verdict =
+        admission.Admit(peer.number, int64_t{hello.width} * hello.height, hello.fps);
+    if (!verdict.accepted) {
+      welcome = {.reason = verdict.reason, .network = welcome.network};
+      return;
+    }
+    const double granted = verdict.max_keyframe_fps;
+    double& limit = welcome.max_keyframe_fps;
+    if (granted > 0) limit = limit > 0 ? std::min(limit, granted) : granted;
+  }
+  WaitUntilWarm(peer);
+}
+
 // The first passes of a network at a new size are many times slower than the rest: they happen
 // before the device starts to send, not on its first keyframes.
 void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
   std::unique_lock lock(mutex);
+  if (warm_sizes.contains({peer.session->hello().width, peer.session->hello().height})) return;
   peer.to_warm = true;
   work.notify_one();
   warmed.wait(lock, [&] { return !peer.to_warm || draining; });
@@ -115,9 +148,19 @@ bool LiveServer::Impl::WarmUpOne(std::unique_lock<std::mutex>& lock) {
     lock.unlock();
     const Hello& hello = peer->session->hello();
     const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
-    auto warm = segmenter->RunWithGradient(blank, options.objective);
-    if (!warm) spdlog::error("{}: {}", peer->name, warm.error().message);
+    double busy_ms = 0;
+    for (int pass = 0; pass < kWarmUpPasses; ++pass) {
+      const Stopwatch watch;
+      const auto warm = segmenter->RunWithGradient(blank, options.objective);
+      if (!warm) spdlog::error("{}: {}", peer->name, warm.error().message);
+      busy_ms = watch.Milliseconds();
+    }
     lock.lock();
+    // The last pass tells what a keyframe will cost.
+    if (!admission.measured()) {
+      admission.OnKeyframe(int64_t{hello.width} * hello.height, busy_ms);
+    }
+    warm_sizes.insert({hello.width, hello.height});
     peer->to_warm = false;
     warmed.notify_all();
     return true;
@@ -201,6 +244,7 @@ std::shared_ptr<Peer> LiveServer::Impl::NextPeer(PendingFrame& pending, int& wai
 }
 
 void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waiting) {
+  const Stopwatch watch;
   auto answer = peer.session->Segment(pending, *segmenter, waiting);
   if (!answer) {
     spdlog::error("{}: frame {}: {}", peer.name, pending.frame.id, answer.error().message);
@@ -212,6 +256,8 @@ void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waitin
   for (const Message& message : answer->messages) served.feedback_bytes += Send(peer, message);
   {
     std::lock_guard guard(mutex);
+    admission.OnKeyframe(int64_t{pending.frame.width()} * pending.frame.height(),
+                         watch.Milliseconds());
     ++keyframes;
     const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
     mean_processing_ms += share * (answer->stats.processing_ms - mean_processing_ms);
@@ -222,6 +268,7 @@ void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waitin
 void LiveServer::Impl::Work() {
   std::unique_lock lock(mutex);
   for (;;) {
+    Reap(false);
     if (WarmUpOne(lock)) continue;
     PendingFrame pending;
     int waiting = 0;
@@ -232,7 +279,6 @@ void LiveServer::Impl::Work() {
       lock.lock();
       continue;
     }
-    Reap(false);
     if (draining) break;
     work.wait_for(lock, std::chrono::milliseconds(200));
   }
@@ -251,6 +297,7 @@ void LiveServer::Impl::Reap(bool all) {
     // The receiver takes `mutex` once at its end, so it must not be held while joining.
     std::shared_ptr<Peer> leaving = *it;
     it = peers.erase(it);
+    admission.Leave(leaving->number);
     mutex.unlock();
     if (leaving->receiver.joinable()) leaving->receiver.join();
     leaving->link->Close();
@@ -261,8 +308,8 @@ void LiveServer::Impl::Reap(bool all) {
 
 LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
                        ServerSession::DecoderFactory decoders, OnServed on_served,
-                       OnLabels on_labels)
-    : impl_(std::make_unique<Impl>()) {
+                       OnLabels on_labels, const AdmissionOptions& admission)
+    : impl_(std::make_unique<Impl>(admission)) {
   impl_->options = std::move(options);
   impl_->profile = std::move(profile);
   impl_->segmenter = std::move(segmenter);
@@ -281,6 +328,7 @@ void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
   peer->session = std::make_unique<ServerSession>(
       impl_->options, impl_->profile, impl_->segmenter->info(), impl_->decoders, &impl_->clock);
   std::lock_guard guard(impl_->mutex);
+  peer->number = ++impl_->last_number;
   peer->receiver = std::thread([impl = impl_.get(), raw = peer.get()] { impl->Receive(*raw); });
   impl_->peers.push_back(std::move(peer));
 }

@@ -8,6 +8,7 @@
 #include "stac/base/clock.h"
 #include "stac/base/result.h"
 #include "stac/segment/segmenter.h"
+#include "stac/server/admission.h"
 #include "stac/server/server_session.h"
 #include "stac/transport/link.h"
 
@@ -29,8 +30,9 @@ struct ServerStatus {
 };
 
 // Serves any number of devices: one thread per device receives and decodes, one runs the network
-// on the keyframes of all devices in turn, and once on a blank frame before a new device is
-// welcomed, so that no keyframe meets a cold network. Each device has at most
+// on the keyframes of all devices in turn, and on a blank frame before the first device with
+// frames of a new size is welcomed, so that no keyframe meets a cold network. A device is told the
+// keyframe rate that Admission grants it, or refused with its reason. Each device has at most
 // ServerOptions::max_waiting decoded keyframes waiting; beyond that its oldest is answered without
 // labels.
 class LiveServer {
@@ -40,7 +42,8 @@ class LiveServer {
   using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
 
   LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
-             ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels);
+             ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels,
+             const AdmissionOptions& admission = {});
   ~LiveServer();
 
   // Takes over a new peer; returns at once.

@@ -98,6 +98,37 @@ TEST(LiveTest, ReconnectsWhenTheServerGoesAway) {
   EXPECT_GE(sink.feedback.back().frame, 25u);
 }
 
+TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
+  // Anything is more than a millionth of the time: the first device finds no room.
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  const auto welcome_of = [](LiveServer& server) {
+    LinkPair pair = MakeLoopback();
+    server.Add(std::move(pair.b), "test");
+    SystemClock clock;
+    const auto session = MakeSession(&clock);
+    (void)pair.a->Send(Serialize(session->MakeHello()), 0);
+    std::optional<Bytes> bytes;
+    while (!bytes && pair.a->up()) {
+      pair.a->Wait(100'000);
+      if (auto received = pair.a->Receive(); received) bytes = *received;
+    }
+    return std::pair(std::move(pair.a), bytes ? std::get<Welcome>(*Parse(*bytes)) : Welcome{});
+  };
+  LiveServer full(ServerOptions{}, profile, segmenter->Clone(), MakeH264Decoder, nullptr, nullptr,
+                  {.max_load = 1e-6});
+  const auto refused = welcome_of(full);
+  EXPECT_FALSE(refused.second.accepted);
+  EXPECT_NE(refused.second.reason.find("full"), std::string::npos) << refused.second.reason;
+
+  // A server with room says how fast.
+  LiveServer roomy({.max_keyframe_fps = 4}, profile, segmenter->Clone(), MakeH264Decoder, nullptr,
+                   nullptr, {.max_load = 1e6, .keyframe_fps = 3});
+  const auto first = welcome_of(roomy);
+  EXPECT_TRUE(first.second.accepted);
+  EXPECT_EQ(first.second.max_keyframe_fps, 3);
+}
+
 TEST(LiveTest, StopsWhenAsked) {
   auto server = MakeServer();
   SystemClock clock;

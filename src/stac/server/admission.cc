@@ -1,0 +1,50 @@
+#include "stac/server/admission.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "stac/base/check.h"
+
+namespace stac {
+namespace {
+
+constexpr double kMemory = 0.05;  // weight of the newest keyframe in the mean cost
+
+}  // namespace
+
+double Admission::load() const {
+  double seconds = 0;
+  for (const auto& [device, grant] : granted_) {
+    seconds += grant.keyframe_fps * Seconds(grant.pixels);
+  }
+  return seconds;
+}
+
+Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) {
+  STAC_CHECK(pixels > 0 && fps > 0);
+  if (options_.max_load <= 0) return {.accepted = true};
+  Leave(device);
+  double rate = std::min(options_.keyframe_fps, fps);
+  if (measured()) {
+    const double left = std::max(options_.max_load - load(), 0.0) / Seconds(pixels);
+    const double least = std::min(options_.min_keyframe_fps, rate);
+    if (left < least) {
+      return {.reason = fmt::format("this server is full: {} devices take {:.0f} % of its time, "
+                                    "which leaves {:.2g} keyframes/s of the {:.2g} that it gives "
+                                    "at least; connect to another one, or later",
+                                    granted_.size(), 100 * load(), left, least)};
+    }
+    rate = std::min(rate, left);
+  }
+  granted_[device] = {pixels, rate};
+  return {.accepted = true, .max_keyframe_fps = rate};
+}
+
+void Admission::OnKeyframe(int64_t pixels, double busy_ms) {
+  STAC_CHECK(pixels > 0);
+  const double now = std::max(busy_ms, 1e-3) * 1e3 / static_cast<double>(pixels);
+  us_per_pixel_ = measured() ? us_per_pixel_ + kMemory * (now - us_per_pixel_) : now;
+}
+
+}  // namespace stac

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace stac {
+
+struct AdmissionOptions {
+  // The share of the time that the network may be busy for all devices together; 0: every device
+  // is accepted, and nobody is told a rate.
+  double max_load = 0;
+  double keyframe_fps = 5;      // granted to a device where there is room for it
+  double min_keyframe_fps = 1;  // a device that would get less is refused
+};
+
+// Decides who may stream how fast, so that devices already there keep their latency: a newcomer is
+// granted what is left of the capacity, by the measured cost of a keyframe, or refused. What was
+// granted is not taken back. Not thread-safe.
+class Admission {
+ public:
+  explicit Admission(const AdmissionOptions& options) : options_(options) {}
+
+  struct Verdict {
+    bool accepted = false;
+    double max_keyframe_fps = 0;  // 0: no limit
+    std::string reason;           // of a refusal, for the device
+  };
+  // `device`: any number that is in use by no other. `pixels`: of its frames; `fps`: of its camera.
+  // Until a keyframe has been measured, everybody gets the full rate.
+  Verdict Admit(int64_t device, int64_t pixels, double fps);
+  void Leave(int64_t device) { granted_.erase(device); }
+  // A keyframe of so many pixels kept the network busy for so long.
+  void OnKeyframe(int64_t pixels, double busy_ms);
+
+  bool measured() const { return us_per_pixel_ > 0; }
+  // The share of the time that all granted rates need.
+  double load() const;
+
+ private:
+  struct Grant {
+    int64_t pixels;
+    double keyframe_fps;
+  };
+  double Seconds(int64_t pixels) const { return us_per_pixel_ * double(pixels) * 1e-6; }
+
+  AdmissionOptions options_;
+  std::map<int64_t, Grant> granted_;
+  double us_per_pixel_ = 0;
+};
+
+}  // namespace stac

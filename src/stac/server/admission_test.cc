@@ -1,0 +1,70 @@
+#include "stac/server/admission.h"
+
+#include <gtest/gtest.h>
+
+namespace stac {
+namespace {
+
+constexpr int64_t kPixels = 640 * 480;
+
+TEST(AdmissionTest, WithoutALimitEverybodyIsWelcome) {
+  Admission admission({});
+  admission.OnKeyframe(kPixels, 1e6);
+  for (int device = 0; device < 100; ++device) {
+    const auto verdict = admission.Admit(device, kPixels, 30);
+    EXPECT_TRUE(verdict.accepted);
+    EXPECT_EQ(verdict.max_keyframe_fps, 0);
+  }
+}
+
+TEST(AdmissionTest, GivesTheFullRateThenWhatIsLeftThenRefuses) {
+  // 50 ms a keyframe, 80 % of the time: 16 keyframes/s in all.
+  Admission admission({.max_load = 0.8, .keyframe_fps = 5, .min_keyframe_fps = 1});
+  admission.OnKeyframe(kPixels, 50);
+  for (int device = 0; device < 3; ++device) {
+    EXPECT_DOUBLE_EQ(admission.Admit(device, kPixels, 30).max_keyframe_fps, 5);
+  }
+  EXPECT_DOUBLE_EQ(admission.load(), 0.75);
+  const auto last = admission.Admit(3, kPixels, 30);
+  EXPECT_TRUE(last.accepted);
+  EXPECT_NEAR(last.max_keyframe_fps, 1, 1e-9);
+  const auto refused = admission.Admit(4, kPixels, 30);
+  EXPECT_FALSE(refused.accepted);
+  EXPECT_NE(refused.reason.find("4 devices take 80 %"), std::string::npos) << refused.reason;
+  EXPECT_NEAR(admission.load(), 0.8, 1e-9);
+}
+
+TEST(AdmissionTest, WhoLeavesMakesRoom) {
+  Admission admission({.max_load = 0.5});
+  admission.OnKeyframe(kPixels, 100);
+  EXPECT_TRUE(admission.Admit(1, kPixels, 30).accepted);
+  EXPECT_FALSE(admission.Admit(2, kPixels, 30).accepted);
+  admission.Leave(1);
+  EXPECT_TRUE(admission.Admit(2, kPixels, 30).accepted);
+}
+
+TEST(AdmissionTest, LargerFramesCostMoreAndSlowCamerasLess) {
+  Admission admission({.max_load = 0.8});
+  admission.OnKeyframe(kPixels, 50);
+  EXPECT_NEAR(admission.Admit(1, 4 * kPixels, 30).max_keyframe_fps, 4, 1e-9);  // 200 ms each
+  Admission slow({.max_load = 0.8});
+  slow.OnKeyframe(kPixels, 50);
+  // A camera of half a frame per second asks for less than the least rate.
+  EXPECT_DOUBLE_EQ(slow.Admit(1, kPixels, 0.5).max_keyframe_fps, 0.5);
+}
+
+TEST(AdmissionTest, BeforeTheFirstMeasurementTheFullRateIsGiven) {
+  Admission admission({.max_load = 0.1});
+  EXPECT_FALSE(admission.measured());
+  EXPECT_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
+}
+
+TEST(AdmissionTest, TheCostFollowsWhatIsMeasured) {
+  Admission admission({.max_load = 0.8});
+  for (int i = 0; i < 300; ++i) admission.OnKeyframe(kPixels, i < 100 ? 500 : 50);
+  EXPECT_TRUE(admission.Admit(1, kPixels, 30).accepted);
+  EXPECT_NEAR(admission.load(), 0.25, 0.01);
+}
+
+}  // namespace
+}  // namespace stac
