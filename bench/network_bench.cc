@@ -1,4 +1,4 @@
-// Networks at 640x480: labels, and labels with one gradient, from I420 frame to result. Our own
+// Networks at three sizes: labels, and labels with one gradient, from I420 frame to result. Our own
 // definitions need no file; TorchScript networks are read from STAC_DATA where it is set.
 
 #include <benchmark/benchmark.h>
@@ -15,12 +15,15 @@
 namespace stac {
 namespace {
 
-Frame Street() { return SyntheticScene({.width = 640, .height = 480}).Render(0).frame; }
+Frame Street(const benchmark::State& state) {
+  const int width = static_cast<int>(state.range(0)), height = static_cast<int>(state.range(1));
+  return SyntheticScene({.width = width, .height = height}).Render(0).frame;
+}
 
 void Forward(benchmark::State& state, const std::string& path) {
   auto network = LoadSegmenter(path, {.device = "cpu"});
   if (!network) return state.SkipWithError(network.error().message.c_str());
-  const Frame frame = Street();
+  const Frame frame = Street(state);
   for (auto _ : state) benchmark::DoNotOptimize((*network)->Run(frame));
   state.counters["fps"] = benchmark::Counter(state.iterations(), benchmark::Counter::kIsRate);
 }
@@ -28,8 +31,8 @@ void Forward(benchmark::State& state, const std::string& path) {
 void ForwardAndGradient(benchmark::State& state, const std::string& path) {
   auto network = LoadSegmenter(path, {.device = "cpu"});
   if (!network) return state.SkipWithError(network.error().message.c_str());
-  const Frame frame = Street();
-  const Objective objective{.projections = 1};
+  const Frame frame = Street(state);
+  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};  // the server's default
   for (auto _ : state) benchmark::DoNotOptimize((*network)->RunWithGradient(frame, objective));
   state.counters["fps"] = benchmark::Counter(state.iterations(), benchmark::Counter::kIsRate);
 }
@@ -43,6 +46,9 @@ void Register(const std::filesystem::path& path) {
                                                  {"ForwardAndGradient/", ForwardAndGradient}};
   for (const auto& [kind, run] : bodies) {
     benchmark::RegisterBenchmark((kind + name).c_str(), run, file)
+        ->Args({640, 480})
+        ->Args({1280, 720})
+        ->Args({2048, 1024})
         ->Unit(benchmark::kMillisecond)
         ->UseRealTime();
   }
