@@ -12,9 +12,7 @@ namespace {
 constexpr Micros kLongestMeasurement = 200'000;
 // A lower bound looks back this far at most: the link may have been faster before.
 constexpr Micros kLongestLowerBound = 300'000;
-// Fewer bytes in a shorter time are no lower bound once something is known: the first packet after
-// an idle time may pass at once, whatever the link carries (a token bucket, an empty buffer).
-constexpr int64_t kLeastBurst = 4500;
+// Over so long a time few bytes are a lower bound too.
 constexpr Micros kLeastBoundTime = 100'000;
 // Enough busy time to forget measurements because of their age.
 constexpr Micros kEnoughBusyTime = 30'000;
@@ -70,7 +68,7 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
   if (busy_at_start && busy_at_end && now > last_growth_) {
     AddMeasurement({now, std::min(now - last_growth_, kLongestMeasurement),
                     total_bytes - total_acknowledged_});
-  } else if (now > bound_start_ && (total_bytes - bound_base_ >= kLeastBurst ||
+  } else if (now > bound_start_ && (total_bytes - bound_base_ >= options_.least_burst ||
                                     now - bound_start_ >= kLeastBoundTime || Kbps(now) == 0)) {
     AddLowerBound(now, ToKbps(total_bytes - bound_base_, now - bound_start_));
   }

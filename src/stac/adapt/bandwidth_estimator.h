@@ -21,6 +21,10 @@ class BandwidthEstimator {
   struct Options {
     Micros window_us = 1'000'000;   // busy time that the mean covers
     Micros max_age_us = 2'000'000;  // older measurements go once there are newer ones
+    // Fewer bytes in under 100 ms are no lower bound once something is known: the first packet
+    // after an idle time may pass at once, whatever the link carries (a token bucket, an empty
+    // buffer). 0: every acknowledgement counts.
+    int64_t least_burst = 4500;
   };
   BandwidthEstimator() = default;
   explicit BandwidthEstimator(const Options& options) : options_(options) {}

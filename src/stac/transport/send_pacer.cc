@@ -22,6 +22,7 @@ void SendPacer::OnSent(Micros now, int64_t bytes) {
   next_send_ = std::max(next_send_, now - kBurst) +
                static_cast<Micros>(static_cast<double>(bytes) * 1e6 / BytesPerSecond(now));
   estimator_.OnSent(now, sent_);
+  attempt_.OnSent(now, sent_);
 }
 
 void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
@@ -33,18 +34,20 @@ void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
   }
   shortest_ms_[0] = std::min(shortest_ms_[0], rtt_ms);
   acknowledged_ = std::max(acknowledged_, total_bytes);
-  estimator_.OnAcknowledged(now, acknowledged_, static_cast<Micros>(ShortestMs() * 1000));
+  const auto shortest = static_cast<Micros>(ShortestMs() * 1000);
+  estimator_.OnAcknowledged(now, acknowledged_, shortest);
+  attempt_.OnAcknowledged(now, acknowledged_, shortest);
 }
 
 double SendPacer::ShortestMs() const { return std::min(shortest_ms_[0], shortest_ms_[1]); }
 
 double SendPacer::BytesPerSecond(Micros now) const {
-  return std::max(kGain * estimator_.Kbps(now) * 125, kLeastBytesPerSecond);
+  return std::max(kGain * attempt_.Kbps(now) * 125, kLeastBytesPerSecond);
 }
 
 bool SendPacer::MaySend(Micros now) const {
   if (now < next_send_) return false;
-  const double kbps = estimator_.Kbps(now);
+  const double kbps = attempt_.Kbps(now);
   const double enough = kbps == 0 ? kFirstBytesInFlight
                                   : std::max(kGain * kbps / 8 * (ShortestMs() + kAcknowledgementMs),
                                              kLeastBytesInFlight);

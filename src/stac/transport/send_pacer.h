@@ -25,6 +25,7 @@ class SendPacer {
   int64_t acknowledged() const { return acknowledged_; }
   int64_t BytesInFlight() const { return sent_ - acknowledged_; }
   double round_trip_ms() const { return round_trip_ms_; }
+  // What the link is known to carry.
   double EstimateKbps(Micros now) const { return estimator_.Kbps(now); }
 
  private:
@@ -32,6 +33,9 @@ class SendPacer {
   double BytesPerSecond(Micros now) const;
 
   BandwidthEstimator estimator_;
+  // What is tried: every packet that passes counts, or on a short path, where each is acknowledged
+  // before the next may leave, the rate would never grow.
+  BandwidthEstimator attempt_{{.least_burst = 0}};
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
   double round_trip_ms_ = 0;              // current

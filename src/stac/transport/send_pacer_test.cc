@@ -39,6 +39,17 @@ TEST(SendPacerTest, FillsTheLinkWithLittleInItsQueue) {
   EXPECT_EQ(pacer.round_trip_ms(), kRoundTripMs);
 }
 
+// After a slow start each packet is acknowledged before the next one may leave: no burst forms.
+TEST(SendPacerTest, GrowsOnAShortPathWherePacketsAreAcknowledgedOneByOne) {
+  SendPacer pacer;
+  for (int half_ms = 0; half_ms < 2000; ++half_ms) {
+    const Micros now = half_ms * 500;
+    if (half_ms >= 40) pacer.OnAcknowledged(now, pacer.sent(), 0.1);
+    while (pacer.MaySend(now)) pacer.OnSent(now, 1456);
+  }
+  EXPECT_GT(pacer.sent(), 5'000'000);  // ten times what it starts with for a second
+}
+
 TEST(SendPacerTest, AStandstillLowersTheEstimate) {
   SendPacer pacer;
   for (int ms = 0; ms < 500; ms += 10) {
