@@ -99,22 +99,18 @@ BlockMotion StillBlocks(int frame_width, int frame_height) {
 }
 
 Shift ExpectedShift(const Grid<Shift>& motion, const Grid<Shift>* previous, int x, int y) {
-  const auto changed = [&](int i, int j) {
-    const Shift now = motion(i, j);
-    const Shift then = previous != nullptr ? (*previous)(i, j) : Shift{};
-    return Vec2{static_cast<float>(now.x - then.x), static_cast<float>(now.y - then.y)};
-  };
-  const Vec2 west = x > 0 ? changed(x - 1, y) : y > 0 ? changed(x, y - 1) : Vec2{};
-  const Vec2 north = y > 0 ? changed(x, y - 1) : west;
-  const Vec2 east = y > 0 && x + 1 < motion.width() ? changed(x + 1, y - 1) : north;
-  const Shift then = previous != nullptr ? (*previous)(x, y) : Shift{};
-  const auto limited = [](int shift) {
+  const auto before = [&](int i, int j) { return previous ? (*previous)(i, j) : Shift{}; };
+  const auto expected = [&](int16_t Shift::*component) {
+    const auto changed = [&](int i, int j) {
+      return motion(i, j).*component - before(i, j).*component;
+    };
+    const int west = x > 0 ? changed(x - 1, y) : y > 0 ? changed(x, y - 1) : 0;
+    const int north = y > 0 ? changed(x, y - 1) : west;
+    const int east = y > 0 && x + 1 < motion.width() ? changed(x + 1, y - 1) : north;
+    const int shift = before(x, y).*component + Median(west, north, east);
     return static_cast<int16_t>(std::clamp(shift, -kMaxShift, kMaxShift));
   };
-  return {limited(then.x + Median(static_cast<int>(west.x), static_cast<int>(north.x),
-                                  static_cast<int>(east.x))),
-          limited(then.y + Median(static_cast<int>(west.y), static_cast<int>(north.y),
-                                  static_cast<int>(east.y)))};
+  return {expected(&Shift::x), expected(&Shift::y)};
 }
 
 Bytes EncodeMotion(const BlockMotion& motion, const BlockMotion* previous) {
