@@ -9,7 +9,7 @@ packages=(
   # libraries; README.md says what each is for
   libavcodec-dev libavdevice-dev libavformat-dev libavutil-dev libswscale-dev
   libbenchmark-dev libcli11-dev libexpected-dev libfmt-dev libgmock-dev libgtest-dev
-  libjpeg62-turbo-dev libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libpng-dev
+  libjpeg62-turbo-dev libturbojpeg0-dev libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libpng-dev
   libprotobuf-dev libspdlog-dev libsqlite3-dev libsrt-gnutls-dev libtomlplusplus-dev
   libtorch-dev libx264-dev libxxhash-dev nlohmann-json3-dev
 )
@@ -28,7 +28,7 @@ as_root() {
 install_packages() {
   missing=()
   local installed
-  installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package} ' "${packages[@]}" 2>/dev/null) "
+  installed=" $(dpkg-query -W -f '${db:Status-Abbrev}${Package} ' "${packages[@]}" 2>/dev/null || true) "
   local package
   for package in "${packages[@]}"; do
     case "$installed" in *"ii $package "*) ;; *) missing+=("$package") ;; esac
