@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "stac/base/check.h"
@@ -46,7 +47,7 @@ Tap TapOf(int x, int step) {
 int FirstPixel(int cell, int step, int size) { return std::clamp(cell * step + step / 2, 0, size); }
 
 // Displacement in whole pixels, both coordinates in one number, so that runs are found with one
-// comparison per cell.
+// comparison per block.
 struct Shift {
   int16_t x, y;
 };
@@ -56,6 +57,8 @@ uint32_t Pack(int32_t x, int32_t y) {
 Shift Unpack(uint32_t packed) {
   return {static_cast<int16_t>(packed & 0xFFFFu), static_cast<int16_t>(packed >> 16)};
 }
+// No displacement: they end at 16384.
+constexpr uint32_t kSeveral = 0x80008000;
 
 // Whole pixels from a number with `kBits` fractional bits, halves rounded up.
 template <int kBits>
@@ -63,73 +66,264 @@ int32_t Round(int32_t value) {
   return (value + (1 << (kBits - 1))) >> kBits;
 }
 
-// Work memory of one thread; grows to the largest frame seen. Rows of cells begin with a copy of
-// their first cell and end with one of their last, for pixels outside the outermost centres.
-struct Scratch {
-  std::vector<float> cells_x[2], cells_y[2];  // fixed point, of two adjacent rows of cells
-  int row_of[2];                              // which rows
-  std::vector<int32_t> row_x, row_y;          // between the two, times kWeightOne
-  std::vector<uint32_t> shifts;               // the same, whole pixels
+// Which squares of a label map have one label only. Most have; pixels that come from there need no
+// look-up, wherever in it they come from.
+class Tiles {
+ public:
+  static constexpr int kBits = 3;
+  static constexpr int kSize = 1 << kBits;
 
-  void Reset(size_t size) {
-    for (int k = 0; k < 2; ++k) {
-      cells_x[k].resize(size);
-      cells_y[k].resize(size);
-      row_of[k] = -1;
+  void Load(const LabelMap& labels) {
+    label_.Resize((labels.width() + kSize - 1) / kSize, (labels.height() + kSize - 1) / kSize);
+    const int whole_columns = labels.width() / kSize;
+    for (int j = 0; j < label_.height(); ++j) {
+      const int rows = std::min(kSize, labels.height() - j * kSize);
+      int16_t* out = label_.Row(j).data();
+      const uint8_t* first = labels.Row(j * kSize).data();
+      for (int i = 0; i < whole_columns; ++i, first += kSize) {
+        const uint64_t eight = *first * 0x0101010101010101u;
+        uint64_t other = 0;
+        for (int k = 0; k < rows; ++k) {
+          uint64_t word;
+          std::memcpy(&word, first + ptrdiff_t{labels.width()} * k, kSize);
+          other |= word ^ eight;
+        }
+        out[i] = other == 0 ? *first : int16_t{-1};
+      }
+      // The rest of a row is not worth a loop of its own.
+      if (whole_columns < label_.width()) out[whole_columns] = -1;
     }
-    row_x.resize(size);
-    row_y.resize(size);
-    shifts.resize(size);
   }
 
-  void Load(const Grid<Vec2>& flow, int row) {
-    const int k = row & 1;
-    if (row_of[k] == row) return;
-    row_of[k] = row;
+  // The label of all pixels of these tiles, the last ones included; -1: several, or not known.
+  int LabelOf(int left, int top, int right, int bottom) const {
+    const int16_t* row = &label_(left, top);
+    const int label = *row;
+    if (label < 0 || (left == right && top == bottom)) return label;
+    if ((right - left) * (bottom - top) > kMost) return -1;
+    int other = 0;
+    for (int j = top; j <= bottom; ++j, row += label_.width()) {
+      for (int i = 0; i <= right - left; ++i) other |= row[i] ^ label;
+    }
+    return other == 0 ? label : -1;
+  }
+
+ private:
+  static constexpr int kMost = 64;
+  Grid<int16_t> label_;
+};
+
+// A row of flow cells, beginning with a copy of its first cell and ending with one of its last, for
+// pixels outside the outermost centres.
+struct CellRow {
+  std::vector<float> x, y;                // fixed point
+  std::vector<int16_t> shift_x, shift_y;  // whole pixels
+  int row = -1;
+
+  void Load(const Grid<Vec2>& flow, int wanted_row) {
+    if (row == wanted_row) return;
+    row = wanted_row;
     const Vec2* cells = flow.Row(row).data();
-    const int columns = flow.width();
-    for (int i = 0; i < columns; ++i) {
-      cells_x[k][static_cast<size_t>(i) + 1] = ToFixed(cells[i].x);
-      cells_y[k][static_cast<size_t>(i) + 1] = ToFixed(cells[i].y);
+    const auto columns = static_cast<size_t>(flow.width());
+    float* __restrict out_x = x.data() + 1;
+    float* __restrict out_y = y.data() + 1;
+    for (size_t i = 0; i < columns; ++i) {
+      out_x[i] = ToFixed(cells[i].x);
+      out_y[i] = ToFixed(cells[i].y);
     }
-    for (auto* cells_of : {&cells_x[k], &cells_y[k]}) {
-      cells_of->front() = (*cells_of)[1];
-      cells_of->back() = (*cells_of)[static_cast<size_t>(columns)];
+    x.front() = x[1];
+    y.front() = y[1];
+    x.back() = x[columns];
+    y.back() = y[columns];
+    for (size_t i = 0; i < columns + 2; ++i) {
+      shift_x[i] = static_cast<int16_t>(Round<kFlowBits>(static_cast<int32_t>(x[i])));
+      shift_y[i] = static_cast<int16_t>(Round<kFlowBits>(static_cast<int32_t>(y[i])));
     }
   }
+  void Reset(size_t size) {
+    for (auto* values : {&x, &y}) values->resize(size);
+    for (auto* values : {&shift_x, &shift_y}) values->resize(size);
+    row = -1;
+  }
+};
 
-  void Interpolate(const Grid<Vec2>& flow, Tap tap) {
-    const int upper_row = std::max(tap.cell, 0);
-    const int lower_row = std::min(tap.cell + 1, flow.height() - 1);
-    Load(flow, upper_row);
-    Load(flow, lower_row);
-    const auto upper = static_cast<float>(kWeightOne - tap.weight);
-    const auto lower = static_cast<float>(tap.weight);
-    const float* __restrict x0 = cells_x[upper_row & 1].data();
-    const float* __restrict x1 = cells_x[lower_row & 1].data();
-    const float* __restrict y0 = cells_y[upper_row & 1].data();
-    const float* __restrict y1 = cells_y[lower_row & 1].data();
-    int32_t* __restrict out_x = row_x.data();
-    int32_t* __restrict out_y = row_y.data();
-    uint32_t* __restrict out = shifts.data();
-    constexpr int kBits = kFlowBits + kWeightBits;
-    for (size_t i = 0; i < shifts.size(); ++i) {
-      out_x[i] = static_cast<int32_t>(x0[i] * upper + x1[i] * lower);
-      out_y[i] = static_cast<int32_t>(y0[i] * upper + y1[i] * lower);
-      out[i] = Pack(Round<kBits>(out_x[i]), Round<kBits>(out_y[i]));
+// Of the blocks of a strip, in one coordinate. What is interpolated between four numbers lies
+// between them, and so does what is rounded from it: the corners give a block's displacements.
+struct BlockRanges {
+  std::vector<int16_t> first, last;            // its own pixels
+  std::vector<int16_t> lowest, highest;        // displacement
+  std::vector<int16_t> first_tile, last_tile;  // that its pixels come from
+
+  void Resize(size_t blocks) {
+    for (auto* values : {&first, &last, &lowest, &highest, &first_tile, &last_tile}) {
+      values->resize(blocks);
+    }
+  }
+  // Loops that compilers turn into vector instructions: no branches, few arrays.
+  void Find(const std::vector<int16_t>& above, const std::vector<int16_t>& below, int size) {
+    const int16_t* a = above.data();
+    const int16_t* b = below.data();
+    int16_t* low = lowest.data();
+    int16_t* high = highest.data();
+    const size_t blocks = lowest.size();
+    for (size_t i = 0; i < blocks; ++i) {
+      low[i] = std::min(std::min(a[i], a[i + 1]), std::min(b[i], b[i + 1]));
+      high[i] = std::max(std::max(a[i], a[i + 1]), std::max(b[i], b[i + 1]));
+    }
+    FindTiles(first.data(), low, size, first_tile.data());
+    FindTiles(last.data(), high, size, last_tile.data());
+  }
+  void FindTiles(const int16_t* at, const int16_t* shift, int size, int16_t* tile) const {
+    const auto end = static_cast<int16_t>(size - 1);
+    const size_t blocks = lowest.size();
+    for (size_t i = 0; i < blocks; ++i) {
+      const auto from = static_cast<int16_t>(at[i] + shift[i]);
+      tile[i] = static_cast<int16_t>(std::clamp<int16_t>(from, 0, end) >> Tiles::kBits);
     }
   }
 };
 
-// now[begin .. end) = labels at (x + shift.x, y + shift.y), clamped.
-void CopyRun(const LabelMap& then, int y, int begin, int end, Shift shift, uint8_t* now) {
-  const int width = then.width();
-  const uint8_t* row = then.Row(std::clamp(y + shift.y, 0, then.height() - 1)).data();
+// Moves labels block by block; a block is what lies between the centres of four cells. Work memory
+// of one thread, which grows to the largest frame seen.
+class Mover {
+ public:
+  // Not inlined, so that members are not looked for by thread each time.
+  [[gnu::noinline]] void Move(const LabelMap& then, const FlowField& field, LabelMap& now);
+
+ private:
+  void FindShifts(int top, int bottom, const CellRow& upper, const CellRow& lower);
+  void MoveStrip(int top, int bottom, const CellRow& upper, const CellRow& lower);
+  int LabelOfBlock(size_t block) const {
+    return tiles_.LabelOf(x_.first_tile[block], y_.first_tile[block], x_.last_tile[block],
+                          y_.last_tile[block]);
+  }
+  void Copy(int begin, int end, int top, int bottom, Shift shift);
+  void MoveBlock(size_t block, int begin, int end, int top, int bottom, const CellRow& upper,
+                 const CellRow& lower);
+
+  const LabelMap* then_ = nullptr;
+  LabelMap* now_ = nullptr;
+  int width_ = 0, height_ = 0, step_ = 1;
+  Tiles tiles_;
+  CellRow cells_[2];        // of two adjacent rows of cells
+  std::vector<int> begin_;  // first pixel of each block of a strip, and the width
+  // The displacement of a block, if it has just one.
+  std::vector<uint32_t> shift_;
+  BlockRanges x_, y_;
+  int weights_[kMaxStep];  // of the right (lower) cell, per pixel from FirstPixel() on
+};
+
+void Mover::FindShifts(int top, int bottom, const CellRow& upper, const CellRow& lower) {
+  std::fill(y_.first.begin(), y_.first.end(), static_cast<int16_t>(top));
+  std::fill(y_.last.begin(), y_.last.end(), static_cast<int16_t>(bottom - 1));
+  x_.Find(upper.shift_x, lower.shift_x, width_);
+  y_.Find(upper.shift_y, lower.shift_y, height_);
+  const int16_t* x = x_.lowest.data();
+  const int16_t* y = y_.lowest.data();
+  const int16_t* highest_x = x_.highest.data();
+  const int16_t* highest_y = y_.highest.data();
+  uint32_t* shift = shift_.data();
+  const size_t blocks = shift_.size();
+  for (size_t i = 0; i < blocks; ++i) {
+    const bool one = ((x[i] ^ highest_x[i]) | (y[i] ^ highest_y[i])) == 0;
+    shift[i] = one ? Pack(x[i], y[i]) : kSeveral;
+  }
+}
+
+// now = then at (x + shift.x, y + shift.y), clamped.
+void Mover::Copy(int begin, int end, int top, int bottom, Shift shift) {
   const int inside_begin = std::clamp(-shift.x, begin, end);
-  const int inside_end = std::clamp(width - shift.x, inside_begin, end);
-  std::fill(now + begin, now + inside_begin, row[0]);
-  std::copy(row + inside_begin + shift.x, row + inside_end + shift.x, now + inside_begin);
-  std::fill(now + inside_end, now + end, row[width - 1]);
+  const int inside_end = std::clamp(width_ - shift.x, inside_begin, end);
+  for (int y = top; y < bottom; ++y) {
+    const uint8_t* row = then_->Row(std::clamp(y + shift.y, 0, height_ - 1)).data();
+    uint8_t* now = now_->Row(y).data();
+    std::fill(now + begin, now + inside_begin, row[0]);
+    std::copy(row + inside_begin + shift.x, row + inside_end + shift.x, now + inside_begin);
+    std::fill(now + inside_end, now + end, row[width_ - 1]);
+  }
+}
+
+// Pixel by pixel. Outside the outermost centres the two cells are equal and their weights do not
+// matter, so blocks count them as if they began where others do.
+void Mover::MoveBlock(size_t block, int begin, int end, int top, int bottom, const CellRow& upper,
+                      const CellRow& lower) {
+  for (int y = top; y < bottom; ++y) {
+    const auto below = static_cast<float>(weights_[y - top]);
+    const float above = kWeightOne - below;
+    const auto mix = [&](const std::vector<float>& a, const std::vector<float>& b, size_t i) {
+      return static_cast<int32_t>(a[i] * above + b[i] * below);
+    };
+    const int32_t left_x = mix(upper.x, lower.x, block), right_x = mix(upper.x, lower.x, block + 1);
+    const int32_t left_y = mix(upper.y, lower.y, block), right_y = mix(upper.y, lower.y, block + 1);
+    uint8_t* now = now_->Row(y).data();
+    for (int x = begin; x < end; ++x) {
+      const int right = weights_[x - begin];
+      const int left = kWeightOne - right;
+      constexpr int kBits = kFlowBits + 2 * kWeightBits;
+      now[x] = then_->Clamped(x + Round<kBits>(left_x * left + right_x * right),
+                              y + Round<kBits>(left_y * left + right_y * right));
+    }
+  }
+}
+
+void Mover::MoveStrip(int top, int bottom, const CellRow& upper, const CellRow& lower) {
+  const size_t blocks = shift_.size();
+  for (size_t i = 0; i < blocks;) {
+    const int begin = begin_[i];
+    size_t next = i + 1;
+    if (shift_[i] != kSeveral) {
+      while (next < blocks && shift_[next] == shift_[i]) ++next;
+      Copy(begin, begin_[next], top, bottom, Unpack(shift_[i]));
+      i = next;
+      continue;
+    }
+    const int label = LabelOfBlock(i);
+    if (label < 0) {
+      MoveBlock(i, begin, begin_[next], top, bottom, upper, lower);
+      i = next;
+      continue;
+    }
+    while (next < blocks && shift_[next] == kSeveral && LabelOfBlock(next) == label) ++next;
+    for (int y = top; y < bottom; ++y) {
+      std::fill_n(&(*now_)(begin, y), begin_[next] - begin, static_cast<uint8_t>(label));
+    }
+    i = next;
+  }
+}
+
+void Mover::Move(const LabelMap& then, const FlowField& field, LabelMap& now) {
+  const Grid<Vec2>& flow = field.then_from_now;
+  then_ = &then;
+  now_ = &now;
+  width_ = then.width();
+  height_ = then.height();
+  step_ = field.step;
+  const auto blocks = static_cast<size_t>(flow.width()) + 1;
+  for (CellRow& cells : cells_) cells.Reset(blocks + 1);
+  for (BlockRanges* ranges : {&x_, &y_}) ranges->Resize(blocks);
+  shift_.resize(blocks);
+  begin_.resize(blocks + 1);
+  begin_[0] = 0;
+  for (size_t i = 0; i < blocks; ++i) {
+    begin_[i + 1] = FirstPixel(static_cast<int>(i), step_, width_);
+    x_.first[i] = static_cast<int16_t>(begin_[i]);
+    x_.last[i] = static_cast<int16_t>(begin_[i + 1] - 1);
+  }
+  for (int i = 0; i < step_; ++i) weights_[i] = TapOf(step_ / 2 + i, step_).weight;
+  tiles_.Load(then);
+  for (int row = -1; row < flow.height(); ++row) {
+    const int top = row < 0 ? 0 : FirstPixel(row, step_, height_);
+    const int bottom = FirstPixel(row + 1, step_, height_);
+    if (top == bottom) continue;
+    const int upper_row = std::max(row, 0);
+    const int lower_row = std::min(row + 1, flow.height() - 1);
+    CellRow& upper = cells_[upper_row & 1];
+    CellRow& lower = cells_[lower_row & 1];
+    upper.Load(flow, upper_row);
+    lower.Load(flow, lower_row);
+    FindShifts(top, bottom, upper, lower);
+    MoveStrip(top, bottom, upper, lower);
+  }
 }
 
 }  // namespace
@@ -140,49 +334,15 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
   const int height = labels_in_then.height();
   const int step = then_from_now.step;
   const Grid<Vec2>& flow = then_from_now.then_from_now;
-  const int columns = flow.width();
   STAC_CHECK(&labels_in_then != &labels_in_now);
   STAC_CHECK(width == then_from_now.frame_width && height == then_from_now.frame_height);
   STAC_CHECK(width > 0 && height > 0 && width <= 16384 && height <= 16384);
   STAC_CHECK(step >= 1 && step <= kMaxStep);
-  STAC_CHECK_EQ(columns, (width + step - 1) / step);
+  STAC_CHECK_EQ(flow.width(), (width + step - 1) / step);
   STAC_CHECK_EQ(flow.height(), (height + step - 1) / step);
   labels_in_now.Resize(width, height);
-
-  thread_local Scratch scratch;
-  scratch.Reset(static_cast<size_t>(columns) + 2);
-  int weights[kMaxStep];  // of the right cell, per pixel from FirstPixel() on
-  for (int i = 0; i < step; ++i) weights[i] = TapOf(step / 2 + i, step).weight;
-  for (int y = 0; y < height; ++y) {
-    scratch.Interpolate(flow, TapOf(y, step));
-    uint8_t* now = labels_in_now.Row(y).data();
-    const uint32_t* shifts = scratch.shifts.data();
-    // Between two cells whose displacements round to the same pixels, all pixels do, because what
-    // rounds to one number is an interval. Nearly all labels are copied in such runs.
-    for (int i = 0; i <= columns;) {
-      const int begin = i == 0 ? 0 : FirstPixel(i - 1, step, width);
-      if (shifts[i] == shifts[i + 1]) {
-        int last = i + 1;
-        while (last <= columns && shifts[last + 1] == shifts[i]) ++last;
-        const int end = last > columns ? width : FirstPixel(last - 1, step, width);
-        CopyRun(labels_in_then, y, begin, end, Unpack(shifts[i]), now);
-        i = last;
-        continue;
-      }
-      // Outside the outermost centres the cells are equal, so this lies between two of them.
-      const int end = FirstPixel(i, step, width);
-      const int32_t* fx = &scratch.row_x[static_cast<size_t>(i)];
-      const int32_t* fy = &scratch.row_y[static_cast<size_t>(i)];
-      for (int x = begin; x < end; ++x) {
-        const int right = weights[x - begin];
-        const int left = kWeightOne - right;
-        constexpr int kBits = kFlowBits + 2 * kWeightBits;
-        now[x] = labels_in_then.Clamped(x + Round<kBits>(fx[0] * left + fx[1] * right),
-                                        y + Round<kBits>(fy[0] * left + fy[1] * right));
-      }
-      ++i;
-    }
-  }
+  thread_local Mover mover;
+  mover.Move(labels_in_then, then_from_now, labels_in_now);
 }
 
 namespace {

@@ -119,6 +119,36 @@ TEST(WarpLabelsTest, EqualsThePlainRoutineExactly) {
   }
 }
 
+// Areas of one label and motion by fractions of pixels: what whole blocks are filled from.
+TEST(WarpLabelsTest, EqualsThePlainRoutineOnAreas) {
+  std::mt19937 random(5);
+  std::normal_distribution<float> normal;
+  LabelMap now;
+  for (const int step : {1, 2, 3, 4, 8, 16, 64}) {
+    for (const auto& [width, height] : {std::pair{160, 96}, {202, 130}, {30, 34}}) {
+      for (const float size : {0.3f, 3.0f, 40.0f}) {
+        LabelMap then(width, height, 7);
+        for (int k = 0; k < 6; ++k) {
+          const int left = static_cast<int>(random() % static_cast<uint32_t>(width));
+          const int top = static_cast<int>(random() % static_cast<uint32_t>(height));
+          for (int y = top; y < std::min(top + 40, height); ++y) {
+            for (int x = left; x < std::min(left + 60, width); ++x) {
+              then(x, y) = static_cast<uint8_t>(k);
+            }
+          }
+        }
+        FlowField field = Field(width, height, step);
+        const float pan = size * normal(random), tilt = size * normal(random);
+        for (Vec2& cell : field.then_from_now) {
+          cell = {pan + 0.4f * normal(random), tilt + 0.4f * normal(random)};
+        }
+        WarpLabels(then, field, now);
+        ASSERT_EQ(now, PlainWarp(then, field)) << step << " " << width << " " << size;
+      }
+    }
+  }
+}
+
 TEST(WarpLabelsTest, AbsurdFlowStaysInside) {
   std::mt19937 random(3);
   const LabelMap then = RandomLabels(32, 16, random);
