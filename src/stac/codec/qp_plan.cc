@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
+#include <vector>
 
 #include "stac/base/check.h"
 
@@ -13,20 +15,34 @@ namespace {
 // more bits than one in runs of a few macroblocks, at the same mean.
 constexpr float kLargestDebt = 3.0f;
 
-// The sum of squared differences from the mean of a block whose samples repeat at the picture's
-// border, as x264 pads it.
-uint32_t AcEnergy(const PlaneView& plane, int x0, int y0, int size, int log2_count) {
-  uint32_t sum = 0;
-  uint32_t squares = 0;
-  for (int y = y0; y < y0 + size; ++y) {
-    const uint8_t* row = plane.Row(std::min(y, plane.height - 1));
-    for (int x = x0; x < x0 + size; ++x) {
-      const uint32_t sample = row[std::min(x, plane.width - 1)];
-      sum += sample;
-      squares += sample * sample;
+// Adds to each block of kSize x kSize samples of row `j` of blocks the sum of its squared
+// differences from the mean; samples repeat at the picture's border, as x264 pads it. Columns are
+// summed first: those are long loops of vector instructions. `sums` and `squares` are work memory.
+template <int kSize>
+void AddAcEnergy(const PlaneView& plane, int j, std::vector<uint16_t>& sums,
+                 std::vector<uint32_t>& squares, std::span<uint32_t> energy) {
+  const int width = plane.width;
+  sums.assign(static_cast<size_t>(width), 0);
+  squares.assign(static_cast<size_t>(width), 0);
+  uint16_t* __restrict sum = sums.data();
+  uint32_t* __restrict square = squares.data();
+  for (int y = j * kSize; y < (j + 1) * kSize; ++y) {
+    const uint8_t* __restrict row = plane.Row(std::min(y, plane.height - 1));
+    for (int x = 0; x < width; ++x) {
+      const uint16_t sample = row[x];
+      sum[x] = static_cast<uint16_t>(sum[x] + sample);
+      square[x] += static_cast<uint16_t>(sample * sample);
     }
   }
-  return squares - static_cast<uint32_t>((uint64_t{sum} * sum) >> log2_count);
+  for (size_t i = 0; i < energy.size(); ++i) {
+    uint32_t total = 0, total_squares = 0;
+    const int x0 = static_cast<int>(i) * kSize;
+    for (int x = x0; x < x0 + kSize; ++x) {
+      total += sum[std::min(x, width - 1)];
+      total_squares += square[std::min(x, width - 1)];
+    }
+    energy[i] += total_squares - static_cast<uint32_t>(uint64_t{total} * total / (kSize * kSize));
+  }
 }
 
 }  // namespace
@@ -79,13 +95,16 @@ Grid<float> VarianceAqOffsets(const Frame& frame, double strength) {
   const int columns = (frame.width() + kMacroblock - 1) / kMacroblock;
   const int rows = (frame.height() + kMacroblock - 1) / kMacroblock;
   Grid<float> offsets(columns, rows);
+  std::vector<uint16_t> sums;
+  std::vector<uint32_t> squares, energy(static_cast<size_t>(columns));
   for (int j = 0; j < rows; ++j) {
+    std::fill(energy.begin(), energy.end(), 0);
+    AddAcEnergy<16>(frame.plane(0), j, sums, squares, energy);
+    AddAcEnergy<8>(frame.plane(1), j, sums, squares, energy);
+    AddAcEnergy<8>(frame.plane(2), j, sums, squares, energy);
     for (int i = 0; i < columns; ++i) {
-      const uint32_t energy = AcEnergy(frame.plane(0), i * 16, j * 16, 16, 8) +
-                              AcEnergy(frame.plane(1), i * 8, j * 8, 8, 6) +
-                              AcEnergy(frame.plane(2), i * 8, j * 8, 8, 6);
-      offsets(i, j) = static_cast<float>(
-          strength * 1.0397 * (std::log2(static_cast<double>(std::max(energy, 1u))) - 14.427));
+      const double bits = std::log2(static_cast<double>(std::max(energy[i], 1u)));
+      offsets(i, j) = static_cast<float>(strength * 1.0397 * (bits - 14.427));
     }
   }
   return offsets;

@@ -97,6 +97,41 @@ TEST(VarianceAqTest, SamplesRepeatAtTheBorder) {
   EXPECT_NEAR(VarianceAqOffsets(frame, 1.0)(1, 0), 1.0397 * (std::log2(3840.0) - 14.427), 1e-4);
 }
 
+TEST(VarianceAqTest, EqualsThePlainRoutineExactly) {
+  std::mt19937 random(4);
+  for (const auto& [width, height] : {std::pair{64, 48}, {50, 38}, {18, 16}, {16, 100}}) {
+    Frame frame(width, height);
+    for (int i = 0; i < 3; ++i) {
+      for (int k = 0; k < frame.plane(i).stride * frame.plane(i).height; ++k) {
+        frame.MutablePlane(i)[k] = static_cast<uint8_t>(random());
+      }
+    }
+    const Grid<float> offsets = VarianceAqOffsets(frame, 0.7);
+    for (int j = 0; j < offsets.height(); ++j) {
+      for (int i = 0; i < offsets.width(); ++i) {
+        uint32_t energy = 0;
+        for (int p = 0; p < 3; ++p) {
+          const PlaneView plane = frame.plane(p);
+          const uint32_t size = p == 0 ? 16 : 8;
+          uint64_t sum = 0, squares = 0;
+          for (uint32_t y = j * size; y < (j + 1) * size; ++y) {
+            for (uint32_t x = i * size; x < (i + 1) * size; ++x) {
+              const uint64_t sample =
+                  plane.At(std::min<int>(static_cast<int>(x), plane.width - 1),
+                           std::min<int>(static_cast<int>(y), plane.height - 1));
+              sum += sample;
+              squares += sample * sample;
+            }
+          }
+          energy += static_cast<uint32_t>(squares - sum * sum / (size * size));
+        }
+        EXPECT_EQ(offsets(i, j),
+                  static_cast<float>(0.7 * 1.0397 * (std::log2(std::max(energy, 1u)) - 14.427)));
+      }
+    }
+  }
+}
+
 TEST(AuditQpTest, TellsApartCodedInheritedAndMismatched) {
   const QpMap planned(6, 1, {30, 32, 32, 34, 36, 30});
   // Second inherits 30, third carries its 32, fourth inherits, fifth carries 38: not planned.
