@@ -119,9 +119,9 @@ const LabelMap& DeviceSession::labels() {
   if (labels_current_ || feedback == nullptr) return labels_;
   const FlowField* flow = options_.propagate_labels ? chain_.Find(feedback->frame) : nullptr;
   if (flow != nullptr) {
-    WarpLabels(feedback->labels, *flow, labels_);
+    WarpLabels(*feedback->labels, *flow, labels_);
   } else {
-    labels_ = feedback->labels;
+    labels_ = *feedback->labels;
   }
   labels_current_ = true;
   return labels_;
@@ -242,7 +242,7 @@ DeviceSession::Feedback* DeviceSession::Arriving(FrameId frame) {
 }
 
 void DeviceSession::AdoptArrivingIfComplete() {
-  if (arriving_.labels.empty() || arriving_.levels.empty()) return;
+  if (arriving_.labels == nullptr || arriving_.levels.empty()) return;
   known_.push_back(std::exchange(arriving_, {}));
   if (known_.size() > kKnownKept) known_.pop_front();
   chain_.DropBefore(known_.back().frame);
@@ -269,23 +269,42 @@ Status DeviceSession::OnLevels(const Levels& message) {
   return OkStatus();
 }
 
-Status DeviceSession::OnLabels(const Labels& message) {
-  Feedback* feedback = Arriving(message.frame);
-  if (feedback == nullptr) return OkStatus();
-  const Feedback* previous =
-      message.previous == message.frame ? nullptr : FindKnown(message.previous);
-  if (message.previous != message.frame && previous == nullptr) {
-    return Fail("labels of frame {} refer to frame {}, which is not held", message.frame,
-                message.previous);
+Result<LabelMap> DecodeLabels(const LabelsJob& job) {
+  return DecodeLabels(job.message.coded, job.width, job.height, job.previous.get());
+}
+
+Result<std::optional<LabelsJob>> DeviceSession::BeginLabels(Labels message) {
+  if (Arriving(message.frame) == nullptr) return std::nullopt;
+  LabelsJob job{.message = std::move(message), .width = options_.width, .height = options_.height};
+  if (job.message.previous != job.message.frame) {
+    const Feedback* previous = FindKnown(job.message.previous);
+    if (previous == nullptr) {
+      return Fail("labels of frame {} refer to frame {}, which is not held", job.message.frame,
+                  job.message.previous);
+    }
+    job.previous = previous->labels;
   }
-  const Stopwatch watch;
-  STAC_ASSIGN_OR_RETURN(feedback->labels,
-                        DecodeLabels(message.coded, options_.width, options_.height,
-                                     previous ? &previous->labels : nullptr));
-  feedback->bytes += message.coded.size();
-  feedback->absorb_ms += watch.Milliseconds();
+  return job;
+}
+
+Status DeviceSession::FinishLabels(const LabelsJob& job, Result<LabelMap> labels,
+                                   double decode_ms) {
+  if (!labels) return tl::unexpected<Error>(std::move(labels).error());
+  Feedback* feedback = Arriving(job.message.frame);
+  if (feedback == nullptr) return OkStatus();  // its keyframe was given up in the meantime
+  feedback->labels = std::make_shared<const LabelMap>(std::move(*labels));
+  feedback->bytes += job.message.coded.size();
+  feedback->absorb_ms += decode_ms;
   AdoptArrivingIfComplete();
   return OkStatus();
+}
+
+Status DeviceSession::OnLabels(const Labels& message) {
+  STAC_ASSIGN_OR_RETURN(const auto job, BeginLabels(message));
+  if (!job) return OkStatus();
+  const Stopwatch watch;
+  auto labels = DecodeLabels(*job);
+  return FinishLabels(*job, std::move(labels), watch.Milliseconds());
 }
 
 std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
@@ -335,7 +354,7 @@ Result<std::optional<Message>> DeviceSession::MakeUpstreamLabels() {
   const BlockMotion* previous = predict ? &sent_motion_->motion : nullptr;
   BlockMotion motion =
       flow == nullptr ? StillBlocks(options_.width, options_.height)
-                      : FitBlockMotion(anchor.labels, labels(), *flow, previous, kMotionTolerance);
+                      : FitBlockMotion(*anchor.labels, labels(), *flow, previous, kMotionTolerance);
   PropagatedMotion message{.frame = frame_.id,
                            .anchor = anchor.frame,
                            .previous = predict ? sent_motion_->frame : frame_.id,

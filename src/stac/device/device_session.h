@@ -50,6 +50,16 @@ struct KeyframeJob {
   FrameId held = 0;
 };
 
+// Labels of an answer on their way to being decoded. Self-contained: that may happen on another
+// thread.
+struct LabelsJob {
+  Labels message;
+  int width = 0;
+  int height = 0;
+  std::shared_ptr<const LabelMap> previous;  // what they were coded against; null: nothing
+};
+Result<LabelMap> DecodeLabels(const LabelsJob& job);
+
 // What the session knows about one finished round trip.
 struct FeedbackReport {
   FrameId frame = 0;
@@ -119,6 +129,12 @@ class DeviceSession {
   // Absorbs Levels, Labels, ServerStats or Bye. Feedback for a frame that is no longer known is
   // ignored. A complete round trip is reported.
   Result<std::optional<FeedbackReport>> OnMessage(const Message& message);
+  // The same for Labels in two steps, with DecodeLabels between them, which takes too long to keep
+  // a frame waiting. nullopt: the frame is no longer known. Messages of the same connection must
+  // come in their order, so none may be absorbed between the two steps; after OnDisconnected the
+  // second one must not follow.
+  Result<std::optional<LabelsJob>> BeginLabels(Labels message);
+  Status FinishLabels(const LabelsJob& job, Result<LabelMap> labels, double decode_ms);
   // Server-consumer mode: what the server needs for the labels of the current frame. That is
   // their motion (PropagatedMotion) where it answered the keyframe they come from, otherwise the
   // labels (PropagatedLabels). nullopt: no labels yet, or nobody to send them to.
@@ -136,7 +152,7 @@ class DeviceSession {
  private:
   struct Feedback {  // what is known about one keyframe
     FrameId frame = 0;
-    LabelMap labels;
+    std::shared_ptr<const LabelMap> labels;  // null: not there yet
     LevelMap levels;
     double base_qp = 0;
     size_t bytes = 0;

@@ -33,6 +33,17 @@ struct PlannedJob {
   double plan_ms = 0;
 };
 
+struct LabelsToDecode {
+  LabelsJob job;
+  int64_t connection = 0;
+};
+
+struct DecodedLabels {
+  LabelsToDecode from;
+  Result<LabelMap> labels;
+  double decode_ms = 0;
+};
+
 }  // namespace
 
 struct LiveDevice::Impl {
@@ -48,9 +59,13 @@ struct LiveDevice::Impl {
   BoundedQueue<Captured> captured{3};
   BoundedQueue<PlannedJob> to_encode{1};
   BoundedQueue<CodedJob> encoded{2};
+  BoundedQueue<LabelsToDecode> to_decode{1};
+  BoundedQueue<DecodedLabels> decoded{1};
   std::atomic<int64_t> dropped{0};
   bool encoding = false;
-  int64_t expired = 0;  // messages of this link that were noticed
+  bool decoding = false;
+  int64_t connection = 0;  // which one
+  int64_t expired = 0;     // messages of this link that were noticed
   std::optional<FlowGovernor> governor;
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
@@ -58,10 +73,13 @@ struct LiveDevice::Impl {
 
   void CaptureLoop(const std::atomic<bool>& stop);
   void EncodeLoop();
-  void Adopt(Connection connection);
+  void DecodeLoop();
+  void Adopt(Connection new_connection);
   void Disconnect(const std::string& reason);
   void Send(const Message& message, int64_t& bytes, Micros ttl);
   void ReceiveMessages();
+  void Absorb(Message message);
+  void AbsorbDecoded();
   void SendEncoded();
   void Serve();
   void WaitUntil(Micros time, const std::atomic<bool>& stop);
@@ -102,18 +120,27 @@ void LiveDevice::Impl::EncodeLoop() {
   }
 }
 
-void LiveDevice::Impl::Adopt(Connection connection) {
-  link = std::move(connection.link);
+void LiveDevice::Impl::DecodeLoop() {
+  while (auto item = to_decode.Pop()) {
+    Stopwatch watch;
+    auto labels = DecodeLabels(item->job);
+    if (!decoded.Push({std::move(*item), std::move(labels), watch.Milliseconds()})) return;
+  }
+}
+
+void LiveDevice::Impl::Adopt(Connection new_connection) {
+  link = std::move(new_connection.link);
+  ++connection;
   expired = 0;
   if (options.adaptation != nullptr) options.adaptation->OnConnected();
-  if (const Status status = session->OnWelcome(connection.welcome); !status) {
+  if (const Status status = session->OnWelcome(new_connection.welcome); !status) {
     Disconnect(status.error().message);
     return;
   }
   int64_t ignored = 0;
   Send(options.configuration, ignored, 0);
-  spdlog::info("connected: network {} with {} classes", connection.welcome.network,
-               connection.welcome.class_count);
+  spdlog::info("connected: network {} with {} classes", new_connection.welcome.network,
+               new_connection.welcome.class_count);
 }
 
 void LiveDevice::Impl::Disconnect(const std::string& reason) {
@@ -134,18 +161,41 @@ void LiveDevice::Impl::Send(const Message& message, int64_t& bytes, Micros ttl) 
   bytes += static_cast<int64_t>(serialized.size());
 }
 
+// Messages are absorbed in their order, so none is taken from the link while labels are decoded.
 void LiveDevice::Impl::ReceiveMessages() {
-  while (link) {
+  while (link && !decoding) {
     auto received = link->Receive();
     if (!received) return Disconnect(received.error().message);
     if (!*received) return;
     totals.feedback_bytes += static_cast<int64_t>((*received)->size());
     auto message = Parse(**received);
     if (!message) return Disconnect(message.error().message);
-    auto report = session->OnMessage(*message);
-    if (!report) return Disconnect(report.error().message);
-    if (*report) sink->OnFeedback(**report);
+    Absorb(std::move(*message));
   }
+}
+
+void LiveDevice::Impl::Absorb(Message message) {
+  if (auto* labels = std::get_if<Labels>(&message)) {
+    auto job = session->BeginLabels(std::move(*labels));
+    if (!job) return Disconnect(job.error().message);
+    if (!*job) return;
+    decoding = true;
+    to_decode.Push({std::move(**job), connection});
+    return;
+  }
+  auto report = session->OnMessage(message);
+  if (!report) return Disconnect(report.error().message);
+  if (*report) sink->OnFeedback(**report);
+}
+
+void LiveDevice::Impl::AbsorbDecoded() {
+  auto done = decoded.PopFor(0);
+  if (!done) return;
+  decoding = false;
+  if (!link || done->from.connection != connection) return;
+  const Status status =
+      session->FinishLabels(done->from.job, std::move(done->labels), done->decode_ms);
+  if (!status) Disconnect(status.error().message);
 }
 
 void LiveDevice::Impl::SendEncoded() {
@@ -178,11 +228,12 @@ void LiveDevice::Impl::SendEncoded() {
 
 void LiveDevice::Impl::Serve() {
   SendEncoded();
+  AbsorbDecoded();
   if (link) {
     ReceiveMessages();
-  } else if (auto connection = connector.Poll()) {
+  } else if (auto found = connector.Poll()) {
     ++totals.reconnects;
-    Adopt(std::move(*connection));
+    Adopt(std::move(*found));
   }
 }
 
@@ -191,7 +242,7 @@ void LiveDevice::Impl::WaitUntil(Micros time, const std::atomic<bool>& stop) {
     Serve();
     const Micros left = time - clock.Now();
     if (left <= 0 || stop) return;
-    if (link && !encoding) {
+    if (link && !encoding && !decoding) {
       link->Wait(std::min(left, kLoopWait));
     } else {
       std::this_thread::sleep_for(std::chrono::microseconds(std::min<Micros>(left, 500)));
@@ -357,12 +408,16 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
 
   std::thread capture([&] { impl.CaptureLoop(stop); });
   std::thread encode([&] { impl.EncodeLoop(); });
+  std::thread decode([&] { impl.DecodeLoop(); });
   const Status outcome = impl.Loop(stop);
   impl.captured.Close();
   impl.to_encode.Close();
   impl.encoded.Close();
+  impl.to_decode.Close();
+  impl.decoded.Close();
   capture.join();
   encode.join();
+  decode.join();
   impl.connector.Stop();
   if (impl.link) {
     int64_t ignored = 0;

@@ -78,9 +78,10 @@ struct DeviceTotals {
 
 // Runs a device session against a real clock, source and link until the source ends or `stop` is
 // set. Threads: the caller's (flow, propagation, planning, messages), one that captures, one that
-// encodes, and one that reconnects while the server is away; labels never wait for the last two.
-// Queues: captured frames (3; a live source drops the oldest, a file waits), keyframes to encode
-// (1; while it is full no keyframe is planned).
+// encodes, one that decodes the labels of answers, and one that reconnects while the server is
+// away; the labels of a frame never wait for the last three. Queues: captured frames (3; a live
+// source drops the oldest, a file waits), keyframes to encode (1; while it is full no keyframe is
+// planned), labels to decode (1; until they are done, further messages stay in the link).
 class LiveDevice {
  public:
   using Connect = std::function<Result<std::unique_ptr<Link>>()>;
