@@ -22,6 +22,7 @@ struct Options {
   std::string device = "auto";
   int threads = 0;
   int reduced = 4;
+  int gradient_every = 3;
   int repeats = 15;
 #if STAC_HAS_DEVICE
   int devices = 0;
@@ -116,12 +117,15 @@ Status RunBench(const Options& options) {
       {{"network", segmenter->info().name},
        {"size", options.size},
        {"reduced_by", options.reduced},
+       {"gradient_every", options.gradient_every},
        {"forward_ms", Rounded(forward_ms)},
        {"gradient_ms", Rounded(Median(with_gradient.wall_ms) - forward_ms)},
        {"reduced_gradient_ms", Rounded(Median(with_reduced.wall_ms) - forward_ms)},
        {"gradient_over_forward", Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms))},
        {"reduced_gradient_over_forward",
         Rounded(MedianRatio(with_reduced.wall_ms, forward.wall_ms))},
+       {"every_nth_gradient_over_forward",
+        Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms) / options.gradient_every)},
        {"forward_cpu_ms", Rounded(Median(forward.cpu_ms))},
        {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
        {"reduced_gradient_over_forward_cpu",
@@ -155,6 +159,11 @@ void AddBenchServer(CLI::App& bench) {
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
       ->check(CLI::IsMember({2, 4}))
+      ->capture_default_str();
+  command
+      ->add_option("--gradient-every", options->gradient_every,
+                   "Also say what it costs on average on every N-th keyframe only")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--repeats", options->repeats, "Passes that count")
       ->check(CLI::Range(1, 10000))

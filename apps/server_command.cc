@@ -26,6 +26,7 @@ struct Options {
   std::string port_file;
   int threads = 0;
   int gradient_downscale = 1;
+  int gradient_every = 1;
   double max_keyframe_fps = 0;
   AdmissionOptions admission;
 };
@@ -71,6 +72,7 @@ Status RunServer(const Options& options) {
   server.rule = options.rule == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
   server.objective.kind = ObjectiveFromName(options.objective);
   server.max_keyframe_fps = options.max_keyframe_fps;
+  server.gradient_every = options.gradient_every;
   STAC_ASSIGN_OR_RETURN(server.objective.class_weights,
                         ParseClassWeights(options.class_weights, classes));
 
@@ -153,6 +155,12 @@ void AddServerCommand(CLI::App& app) {
       ->add_option("--gradient-downscale", options->gradient_downscale,
                    "Take the gradient at 1/N size: cheaper, a little less exact")
       ->check(CLI::IsMember({1, 2, 4}))
+      ->capture_default_str();
+  command
+      ->add_option("--gradient-every", options->gradient_every,
+                   "Take the gradient on every N-th keyframe of a device; in between it goes on\n"
+                   "with its levels")
+      ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
                       "Tell devices not to send more than this (0: no limit)");

@@ -94,7 +94,7 @@ void DeviceSession::OnDisconnected() {
   connected_ = false;
   need_idr_ = true;
   schedule_.Reset();
-  captured_at_.clear();
+  awaited_.clear();
   sent_motion_.reset();
   for (Feedback& feedback : known_) feedback.at_server = false;
   arriving_ = {};
@@ -174,6 +174,7 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
   for (const FrameId lost : schedule_.ExpireUnanswered(now)) OnKeyframeLost(lost);
   if (!schedule_.Due(frame_.pts, options_.fps)) return std::nullopt;
 
+  Awaited awaited{.captured = now};
   KeyframeJob job;
   job.frame = frame_;
   job.force_idr = std::exchange(need_idr_, false);
@@ -184,6 +185,8 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
     const double base_qp = configuration_.base_qp;
     const bool uniform = newest() == nullptr;
     if (!uniform) job.levels = LevelsInNow();
+    awaited.levels = job.levels;
+    awaited.base_qp = uniform ? base_qp : newest()->base_qp;
     if (!uniform && !job.force_idr && options_.refine_residual) {
       job.levels = Refined(job.levels);
     }
@@ -191,7 +194,7 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
                            uniform ? base_qp : newest()->base_qp);
   }
   schedule_.OnPlanned(frame_.id, frame_.pts, now);
-  captured_at_[frame_.id] = now;
+  awaited_[frame_.id] = std::move(awaited);
   chain_.AddAnchor(frame_.id, options_.width, options_.height, then_from_now_.step);
   return job;
 }
@@ -218,13 +221,13 @@ CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded
 void DeviceSession::OnKeyframeLost(FrameId frame) {
   need_idr_ = true;
   schedule_.OnLost(frame);
-  captured_at_.erase(frame);
+  awaited_.erase(frame);
   if (newest() == nullptr || newest()->frame != frame) chain_.Drop(frame);
 }
 
 void DeviceSession::OnMessagesExpired() {
   need_idr_ = true;
-  while (!captured_at_.empty()) OnKeyframeLost(captured_at_.begin()->first);
+  while (!awaited_.empty()) OnKeyframeLost(awaited_.begin()->first);
 }
 
 const DeviceSession::Feedback* DeviceSession::FindKnown(FrameId frame) const {
@@ -249,13 +252,35 @@ void DeviceSession::AdoptArrivingIfComplete() {
   labels_current_ = false;
 }
 
+// No new levels came for `frame`: those that it was planned with stay, as they were before eq. (7)
+// changed them. Where the plan was not made from levels, the newest ones do.
+Status DeviceSession::KeepLevels(FrameId frame, Feedback& feedback) const {
+  const auto awaited = awaited_.find(frame);
+  if (awaited != awaited_.end() && !awaited->second.levels.empty()) {
+    feedback.levels = awaited->second.levels;
+    feedback.base_qp = awaited->second.base_qp;
+  } else if (newest() != nullptr) {
+    feedback.levels = newest()->levels;
+    feedback.base_qp = newest()->base_qp;
+  } else {
+    return Fail("the server sent no levels for frame {}, and there are none yet", frame);
+  }
+  feedback.levels_of_server = false;
+  return OkStatus();
+}
+
 Status DeviceSession::OnLevels(const Levels& message) {
   Feedback* feedback = Arriving(message.frame);
   if (feedback == nullptr) return OkStatus();
+  if (message.coded.empty()) {
+    STAC_RETURN_IF_ERROR(KeepLevels(message.frame, *feedback));
+    AdoptArrivingIfComplete();
+    return OkStatus();
+  }
   const Feedback* previous =
       message.previous == message.frame ? nullptr : FindKnown(message.previous);
-  if (message.previous != message.frame && previous == nullptr) {
-    return Fail("levels of frame {} refer to frame {}, which is not held", message.frame,
+  if (message.previous != message.frame && (previous == nullptr || !previous->levels_of_server)) {
+    return Fail("levels of frame {} refer to frame {}, whose levels are not held", message.frame,
                 message.previous);
   }
   const Stopwatch watch;
@@ -308,19 +333,19 @@ Status DeviceSession::OnLabels(const Labels& message) {
 }
 
 std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
-  const auto captured = captured_at_.find(stats.frame);
-  if (captured == captured_at_.end()) return std::nullopt;
+  const auto awaited = awaited_.find(stats.frame);
+  if (awaited == awaited_.end()) return std::nullopt;
   if (!stats.error.empty()) {
     OnKeyframeLost(stats.frame);
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }
   FeedbackReport report{.frame = stats.frame, .server = stats};
-  report.latency_ms = static_cast<double>(clock_->Now() - captured->second) / 1000;
+  report.latency_ms = static_cast<double>(clock_->Now() - awaited->second.captured) / 1000;
   if (const Feedback* feedback = FindKnown(stats.frame)) {
     report.bytes = feedback->bytes;
     report.absorb_ms = feedback->absorb_ms;
   }
-  captured_at_.erase(captured_at_.begin(), std::next(captured));
+  awaited_.erase(awaited_.begin(), std::next(awaited));
   schedule_.OnAnswered(stats.frame, clock_->Now(), stats.processing_ms);
   return report;
 }

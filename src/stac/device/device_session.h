@@ -154,10 +154,16 @@ class DeviceSession {
     FrameId frame = 0;
     std::shared_ptr<const LabelMap> labels;  // null: not there yet
     LevelMap levels;
+    bool levels_of_server = true;  // false: our own, carried along
     double base_qp = 0;
     size_t bytes = 0;
     double absorb_ms = 0;
     bool at_server = true;  // answered in this connection: the server has it too
+  };
+  struct Awaited {  // a keyframe that is not answered yet
+    Micros captured = 0;
+    LevelMap levels;  // as they were carried to it; empty: none
+    double base_qp = 0;
   };
   // The last motion sent upstream, which the next one is coded against.
   struct SentMotion {
@@ -171,6 +177,7 @@ class DeviceSession {
   Feedback* Arriving(FrameId frame);
   void AdoptArrivingIfComplete();
   Status OnLevels(const Levels& message);
+  Status KeepLevels(FrameId frame, Feedback& feedback) const;
   Status OnLabels(const Labels& message);
   std::optional<FeedbackReport> OnStats(const ServerStats& stats);
   LevelMap LevelsInNow() const;
@@ -203,7 +210,7 @@ class DeviceSession {
   Feedback arriving_;           // levels there, labels not yet (or the other way round)
   LabelMap labels_;
   bool labels_current_ = false;
-  std::map<FrameId, Micros> captured_at_;  // of unanswered keyframes
+  std::map<FrameId, Awaited> awaited_;
   std::optional<SentMotion> sent_motion_;
 };
 

@@ -91,6 +91,7 @@ ServerOptions ServerOptionsOf(const SystemSpec& spec, uint64_t seed) {
   options.rule = spec.Text("rule") == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
   options.power = {.exponent = spec.Number("exponent"), .clip = spec.Number("clip")};
   options.sensitivity.chroma_weight = spec.Number("chroma");
+  options.gradient_every = spec.Integer("gradient_every");
   return options;
 }
 

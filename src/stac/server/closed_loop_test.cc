@@ -114,6 +114,71 @@ TEST(ClosedLoopTest, TheRuleOfThePaperRunsToo) {
   }
 }
 
+const Levels& LevelsIn(const std::vector<Message>& replies) {
+  const auto found = std::find_if(replies.begin(), replies.end(), [](const Message& message) {
+    return std::holds_alternative<Levels>(message);
+  });
+  return std::get<Levels>(*found);
+}
+
+TEST(ClosedLoopTest, BetweenGradientsTheDeviceGoesOnWithItsLevels) {
+  ServerOptions server;
+  server.gradient_every = 3;
+  TestLoop loop({}, server);
+  ASSERT_TRUE(loop.Connect());
+  Frame still = Street(1, false)[0];
+  LevelMap newest;
+  for (FrameId i = 0; i < 8; ++i) {
+    still.id = i;
+    still.pts = Micros{i} * 66'667;
+    const auto step = loop.Advance(still);
+    ASSERT_TRUE(step.report) << i;
+    EXPECT_EQ(step.report->server.error, "");
+    EXPECT_EQ(loop.device->label_age(), 0);
+    EXPECT_EQ(step.job->levels, newest) << i;
+    const Levels& levels = LevelsIn(loop.replies);
+    EXPECT_EQ(levels.coded.empty(), i % 3 != 0) << i;
+    EXPECT_EQ(loop.levels.empty(), i % 3 != 0) << i;
+    EXPECT_EQ(levels.previous, i);  // the device's own levels are no reference
+    if (i % 3 == 0) newest = loop.levels;
+  }
+  // A device that holds nothing gets levels at once.
+  loop.device->OnDisconnected();
+  ASSERT_TRUE(loop.Connect());
+  for (FrameId i = 8; i < 10; ++i) {
+    still.id = i;
+    still.pts = Micros{i} * 66'667;
+    loop.Advance(still);
+    EXPECT_EQ(LevelsIn(loop.replies).coded.empty(), i == 9);
+  }
+}
+
+// With motion, the levels that stay are those that were carried to the keyframe.
+TEST(ClosedLoopTest, KeptLevelsAreThosePlannedWith) {
+  ServerOptions server;
+  server.gradient_every = 100;
+  TestLoop every, seldom({}, server);
+  ASSERT_TRUE(every.Connect());
+  ASSERT_TRUE(seldom.Connect());
+  for (const Frame& frame : Street(6)) {
+    const auto step = seldom.Advance(frame);
+    ASSERT_TRUE(step.report);
+    EXPECT_EQ(step.report->server.error, "");
+    EXPECT_EQ(step.job->levels.empty(), frame.id == 0);
+    if (frame.id > 1) continue;
+    EXPECT_EQ(step.job->levels, every.Advance(frame).job->levels);
+  }
+}
+
+TEST(ClosedLoopTest, AnswersWithoutAnyLevelsAreRefused) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  loop.Advance(Street(1)[0], false);
+  const auto absorbed = loop.device->OnMessage(Levels{.frame = 0, .previous = 0});
+  ASSERT_FALSE(absorbed);
+  EXPECT_THAT(absorbed.error().message, HasSubstr("no levels"));
+}
+
 TEST(ClosedLoopTest, RefinedLevelsAreCodedAsPlanned) {
   DeviceOptions options;
   options.refine_residual = true;

@@ -23,7 +23,12 @@ ServerSession::ServerSession(ServerOptions options, Profile profile, NetworkInfo
       profile_(std::move(profile)),
       network_(std::move(network)),
       decoders_(std::move(decoders)),
-      clock_(clock) {}
+      clock_(clock) {
+  STAC_CHECK_GE(options_.gradient_every, 1);
+  if (options_.rule == AllocationRule::kPaper) {
+    options_.objective.kind = ObjectiveKind::kFakeLabelLoss;
+  }
+}
 
 ServerSession::~ServerSession() = default;
 
@@ -168,25 +173,42 @@ void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
                                LevelBudgets(profile_, pixels));
 }
 
+const Objective* ServerSession::NextObjective(const PendingFrame& pending) {
+  const bool holds_levels = pending.held != pending.frame.id;
+  if (holds_levels && ++since_gradient_ < options_.gradient_every) return nullptr;
+  since_gradient_ = 0;
+  return &options_.objective;
+}
+
 Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segmenter& segmenter,
                                             int queue) {
-  Objective objective = options_.objective;
-  if (options_.rule == AllocationRule::kPaper) objective.kind = ObjectiveKind::kFakeLabelLoss;
+  const Objective* objective = NextObjective(pending);
   STAC_ASSIGN_OR_RETURN(Segmentation segmentation,
-                        segmenter.RunWithGradient(pending.frame, objective));
+                        objective == nullptr
+                            ? segmenter.Run(pending.frame)
+                            : segmenter.RunWithGradient(pending.frame, *objective));
+  return Answer(pending, std::move(segmentation), queue);
+}
+
+Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmentation segmentation,
+                                           int queue) {
   ServerAnswer answer;
   answer.labels = std::move(segmentation.labels);
-  ChooseLevels(segmentation.gradients, pending.configuration, answer);
+  if (!segmentation.gradients.empty()) {
+    ChooseLevels(segmentation.gradients, pending.configuration, answer);
+  }
 
   const FrameId id = pending.frame.id;
   const auto held = pending.held == id ? sent_.end() : sent_.find(pending.held);
   const bool predict = held != sent_.end();
   const FrameId previous = predict ? pending.held : id;
-  answer.messages.emplace_back(
-      Levels{.frame = id,
-             .previous = previous,
-             .base_qp = pending.configuration.base_qp,
-             .coded = EncodeLevels(answer.levels, predict ? &held->second.levels : nullptr)});
+  Levels levels{.frame = id, .previous = id, .base_qp = pending.configuration.base_qp};
+  if (!answer.levels.empty()) {
+    const bool predict_levels = predict && !held->second.levels.empty();
+    if (predict_levels) levels.previous = previous;
+    levels.coded = EncodeLevels(answer.levels, predict_levels ? &held->second.levels : nullptr);
+  }
+  answer.messages.emplace_back(std::move(levels));
   STAC_ASSIGN_OR_RETURN(Bytes coded_labels,
                         EncodeLabels(answer.labels, predict ? &held->second.labels : nullptr));
   answer.messages.emplace_back(

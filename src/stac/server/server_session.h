@@ -30,6 +30,9 @@ struct ServerOptions {
   Objective objective;  // kPaper uses the fake-label loss whatever stands here
   PowerRule power;
   SensitivityOptions sensitivity;
+  // A gradient is taken on every n-th keyframe of a device, and on each whose device holds no
+  // levels of ours. In between devices go on with the levels that they carry along the flow.
+  int gradient_every = 1;
   double max_keyframe_fps = 0;  // told to devices; 0: no limit
   int max_width = 4096;
   int max_height = 4096;
@@ -49,14 +52,14 @@ struct PendingFrame {
 struct ServerAnswer {
   std::vector<Message> messages;
   LabelMap labels;
-  SensitivityMap sensitivity;
-  LevelMap levels;
+  SensitivityMap sensitivity;  // empty: no gradient was taken
+  LevelMap levels;             // likewise
   ServerStats stats;
 };
 
 // The server's side of one device's session (section IV-B): decode, segment, sensitivity, levels,
-// reply. A stepped object without threads; not thread-safe, except that Segment may run on another
-// thread than OnMessage (one call of each at a time).
+// reply. A stepped object without threads; not thread-safe, except that OnMessage, NextObjective
+// and Answer may run on a thread each (one call of each at a time).
 class ServerSession {
  public:
   using DecoderFactory =
@@ -82,6 +85,10 @@ class ServerSession {
   int waiting() const { return static_cast<int>(pending_.size()); }
   // Runs the network and the allocation on one keyframe. `queue`: keyframes waiting elsewhere.
   Result<ServerAnswer> Segment(const PendingFrame& pending, Segmenter& segmenter, int queue);
+  // The same in steps, for those who run the network themselves. First: what to differentiate for
+  // the keyframe taken last; null: nothing this time. Then: the answer from what the network said.
+  const Objective* NextObjective(const PendingFrame& pending);
+  Result<ServerAnswer> Answer(const PendingFrame& pending, Segmentation segmentation, int queue);
 
   // Newest labels of the device's frames in server-consumer mode.
   const LabelMap* upstream_labels() const { return upstream_.empty() ? nullptr : &upstream_; }
@@ -110,8 +117,9 @@ class ServerSession {
   std::unique_ptr<VideoDecoder> decoder_;
   bool need_idr_ = true;
   std::deque<PendingFrame> pending_;
+  int since_gradient_ = 0;  // keyframes
   // The last few answers: references for predictive coding, and what upstream motion moves. The
-  // mutex lets OnMessage look up one while Segment adds another.
+  // mutex lets OnMessage look up one while Answer adds another.
   std::map<FrameId, Sent> sent_;
   std::mutex sent_mutex_;
   LabelMap upstream_;

@@ -72,6 +72,8 @@ struct Levels {
   FrameId frame = 0;
   FrameId previous = 0;  // map the coding refers to, not after `frame`; equal to it: none
   double base_qp = 30;   // the one in force when they were computed
+  // Empty: none were computed for this frame (ServerOptions::gradient_every); the device goes on
+  // with those that it carried along to plan it, and later maps do not refer to them.
   Bytes coded;
   friend bool operator==(const Levels&, const Levels&) = default;
 };

@@ -179,6 +179,7 @@ TEST(MessagesTest, ValidateNamesTheLimit) {
   }
   EXPECT_FALSE(Validate(ServerStats{.queue = -1}));
   EXPECT_FALSE(Validate(Labels{.frame = 1}));  // empty map
+  EXPECT_TRUE(Validate(Levels{.frame = 1}));   // the device keeps its own
   EXPECT_FALSE(Validate(CodedFrame{.frame = 1}));
   EXPECT_FALSE(Validate(CodedFrame{.capture_time = Micros{1} << 61, .access_unit = {1}}));
   EXPECT_FALSE(Validate(CodedFrame{.access_unit = Bytes(kMaxPayloadBytes + 1)}));
