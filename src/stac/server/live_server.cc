@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "stac/base/bounded_queue.h"
 #include "stac/base/log.h"
 
 namespace stac {
@@ -17,6 +18,8 @@ constexpr Micros kReceiveWait = 100'000;
 constexpr Micros kHelloTimeout = 5'000'000;
 constexpr Micros kFeedbackTtl = 2'000'000;
 constexpr int kWarmUpPasses = 2;
+// Keyframes that the network is done with and whose answers are not coded yet; then it waits.
+constexpr size_t kUncoded = 2;
 
 // One device: its link, its session and the thread that receives from it.
 struct Peer {
@@ -27,8 +30,17 @@ struct Peer {
   std::unique_ptr<ServerSession> session;
   std::thread receiver;
   std::atomic<bool> gone{false};
-  bool to_warm = false;  // guarded by Impl::mutex
+  std::atomic<int> unsent{0};  // answers that the answering thread still has to send
+  bool to_warm = false;        // guarded by Impl::mutex
   std::atomic<size_t> video_bytes{0};
+};
+
+// A keyframe on its way through the server.
+struct Served {
+  std::shared_ptr<Peer> peer;
+  PendingFrame pending;
+  int waiting = 0;  // keyframes elsewhere
+  Result<Segmentation> segmentation = Segmentation{};
 };
 
 }  // namespace
@@ -51,6 +63,8 @@ struct LiveServer::Impl {
   int64_t last_number = 0;  // of a peer
   double mean_processing_ms = 0;
   std::thread worker;
+  BoundedQueue<Served> to_answer{kUncoded};
+  std::thread answerer;
   Admission admission;                       // guarded by mutex
   std::set<std::pair<int, int>> warm_sizes;  // guarded by mutex
 
@@ -64,8 +78,10 @@ struct LiveServer::Impl {
   void WaitUntilWarm(Peer& peer);
   bool WarmUpOne(std::unique_lock<std::mutex>& lock);
   void Work();
-  std::shared_ptr<Peer> NextPeer(PendingFrame& pending, int& waiting);
-  void Serve(Peer& peer, const PendingFrame& pending, int waiting);
+  std::optional<Served> TakeNext();
+  void Infer(Served served);
+  void AnswerLoop();
+  void SendAnswer(Served& served);
   void Reap(bool all);
 };
 
@@ -222,47 +238,73 @@ void LiveServer::Impl::Receive(Peer& peer) {
   work.notify_one();
 }
 
-std::shared_ptr<Peer> LiveServer::Impl::NextPeer(PendingFrame& pending, int& waiting) {
-  std::shared_ptr<Peer> found;
-  waiting = 0;
-  for (auto it = peers.begin(); it != peers.end(); ++it) {
-    std::lock_guard lock((*it)->mutex);
-    if (!found && !(*it)->gone) {
-      if (auto next = (*it)->session->TakePending()) {
-        pending = std::move(*next);
-        found = *it;
+// A peer whose receiver is decoding is passed over: it says when it is done, and others need not
+// wait for it.
+std::optional<Served> LiveServer::Impl::TakeNext() {
+  std::optional<Served> found;
+  int waiting = 0;
+  for (const std::shared_ptr<Peer>& peer : peers) {
+    std::unique_lock lock(peer->mutex, std::defer_lock);
+    if (draining) lock.lock();  // nobody says anything any more
+    if (!lock && !lock.try_lock()) continue;
+    if (!found && !peer->gone) {
+      if (auto next = peer->session->TakePending()) {
+        found = Served{.peer = peer, .pending = std::move(*next)};
       }
     }
-    waiting += (*it)->session->waiting();
+    waiting += peer->session->waiting();
   }
+  if (!found) return found;
+  found->waiting = waiting;
   // Round robin: who was served goes to the end.
-  if (found) {
-    peers.remove(found);
-    peers.push_back(found);
-  }
+  peers.remove(found->peer);
+  peers.push_back(found->peer);
   return found;
 }
 
-void LiveServer::Impl::Serve(Peer& peer, const PendingFrame& pending, int waiting) {
+void LiveServer::Impl::Infer(Served served) {
   const Stopwatch watch;
-  auto answer = peer.session->Segment(pending, *segmenter, waiting);
-  if (!answer) {
-    spdlog::error("{}: frame {}: {}", peer.name, pending.frame.id, answer.error().message);
-    Send(peer, ServerStats{.frame = pending.frame.id, .error = answer.error().message});
-    return;
-  }
-  ServedKeyframe served{
-      .device = peer.name, .stats = answer->stats, .video_bytes = peer.video_bytes};
-  for (const Message& message : answer->messages) served.feedback_bytes += Send(peer, message);
+  Peer& peer = *served.peer;
+  const Objective* objective = peer.session->NextObjective(served.pending);
+  const Frame& frame = served.pending.frame;
+  served.segmentation =
+      objective == nullptr ? segmenter->Run(frame) : segmenter->RunWithGradient(frame, *objective);
   {
     std::lock_guard guard(mutex);
-    admission.OnKeyframe(int64_t{pending.frame.width()} * pending.frame.height(),
-                         watch.Milliseconds());
+    admission.OnKeyframe(int64_t{frame.width()} * frame.height(), watch.Milliseconds());
+  }
+  ++peer.unsent;
+  to_answer.Push(std::move(served));
+}
+
+void LiveServer::Impl::AnswerLoop() {
+  while (auto served = to_answer.Pop()) {
+    SendAnswer(*served);
+    --served->peer->unsent;
+  }
+}
+
+void LiveServer::Impl::SendAnswer(Served& served) {
+  Peer& peer = *served.peer;
+  const FrameId id = served.pending.frame.id;
+  auto answer =
+      served.segmentation
+          ? peer.session->Answer(served.pending, std::move(*served.segmentation), served.waiting)
+          : Result<ServerAnswer>(tl::unexpected<Error>(served.segmentation.error()));
+  if (!answer) {
+    spdlog::error("{}: frame {}: {}", peer.name, id, answer.error().message);
+    Send(peer, ServerStats{.frame = id, .error = answer.error().message});
+    return;
+  }
+  ServedKeyframe log{.device = peer.name, .stats = answer->stats, .video_bytes = peer.video_bytes};
+  for (const Message& message : answer->messages) log.feedback_bytes += Send(peer, message);
+  {
+    std::lock_guard guard(mutex);
     ++keyframes;
     const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
     mean_processing_ms += share * (answer->stats.processing_ms - mean_processing_ms);
   }
-  if (on_served) on_served(served);
+  if (on_served) on_served(log);
 }
 
 void LiveServer::Impl::Work() {
@@ -270,12 +312,9 @@ void LiveServer::Impl::Work() {
   for (;;) {
     Reap(false);
     if (WarmUpOne(lock)) continue;
-    PendingFrame pending;
-    int waiting = 0;
-    const std::shared_ptr<Peer> peer = NextPeer(pending, waiting);
-    if (peer) {
+    if (auto next = TakeNext()) {
       lock.unlock();
-      Serve(*peer, pending, waiting);
+      Infer(std::move(*next));
       lock.lock();
       continue;
     }
@@ -285,12 +324,13 @@ void LiveServer::Impl::Work() {
   warmed.notify_all();
 }
 
-// Joins the receivers of peers that are gone. Called with `mutex` held.
+// Joins the receivers of peers that are gone and have no answer under way. Called with `mutex`
+// held.
 void LiveServer::Impl::Reap(bool all) {
   for (auto it = peers.begin(); it != peers.end();) {
     Peer& peer = **it;
     if (all) peer.gone = true;
-    if (!peer.gone) {
+    if (!peer.gone || peer.unsent > 0) {
       ++it;
       continue;
     }
@@ -317,6 +357,7 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
   impl_->on_served = std::move(on_served);
   impl_->on_labels = std::move(on_labels);
   impl_->worker = std::thread([impl = impl_.get()] { impl->Work(); });
+  impl_->answerer = std::thread([impl = impl_.get()] { impl->AnswerLoop(); });
 }
 
 LiveServer::~LiveServer() { Drain(); }
@@ -341,6 +382,8 @@ void LiveServer::Drain() {
     impl_->work.notify_one();
   }
   impl_->worker.join();
+  impl_->to_answer.Close();  // what is in it is still sent
+  impl_->answerer.join();
   std::unique_lock lock(impl_->mutex);
   for (const auto& peer : impl_->peers) {
     if (!peer->gone) impl_->Send(*peer, Bye{.reason = "the server is shutting down"});

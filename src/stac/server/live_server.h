@@ -30,8 +30,9 @@ struct ServerStatus {
 };
 
 // Serves any number of devices: one thread per device receives and decodes, one runs the network
-// on the keyframes of all devices in turn, and on a blank frame before the first device with
-// frames of a new size is welcomed, so that no keyframe meets a cold network. A device is told the
+// on the keyframes of all devices in turn, and one codes and sends the answers, so that the network
+// waits for neither. It also runs on a blank frame before the first device with frames of a new
+// size is welcomed, so that no keyframe meets a cold network. A device is told the
 // keyframe rate that Admission grants it, or refused with its reason. Each device has at most
 // ServerOptions::max_waiting decoded keyframes waiting; beyond that its oldest is answered without
 // labels.

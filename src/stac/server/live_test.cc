@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 
 #include "stac/capture/synthetic_scene.h"
@@ -127,6 +129,110 @@ TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
   const auto first = welcome_of(roomy);
   EXPECT_TRUE(first.second.accepted);
   EXPECT_EQ(first.second.max_keyframe_fps, 3);
+}
+
+// Lets threads wait for each other; gives up after a while, so that a test can fail.
+class Signal {
+ public:
+  void Set() {
+    std::lock_guard lock(mutex_);
+    set_ = true;
+    changed_.notify_all();
+  }
+  bool Wait() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return set_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool set_ = false;
+};
+
+// Calls back before each keyframe is segmented (warming up does not count).
+class WatchedSegmenter final : public Segmenter {
+ public:
+  WatchedSegmenter(FrameId last, std::function<void(FrameId)> before)
+      : last_(last), before_(std::move(before)) {}
+  const NetworkInfo& info() const override { return fake_.info(); }
+  Result<Segmentation> Run(const Frame& frame) override { return fake_.Run(frame); }
+  Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) override {
+    if (frame.id >= 1 && frame.id <= last_) before_(frame.id);
+    return fake_.RunWithGradient(frame, objective);
+  }
+  std::unique_ptr<Segmenter> Clone() const override { return nullptr; }
+
+ private:
+  FakeSegmenter fake_{kClasses};
+  FrameId last_;
+  std::function<void(FrameId)> before_;
+};
+
+class WatchedDecoder final : public VideoDecoder {
+ public:
+  WatchedDecoder(std::unique_ptr<VideoDecoder> decoder, std::function<void()> after)
+      : decoder_(std::move(decoder)), after_(std::move(after)) {}
+  Result<DecodedFrame> Decode(ByteSpan access_unit) override {
+    auto decoded = decoder_->Decode(access_unit);
+    after_();
+    return decoded;
+  }
+
+ private:
+  std::unique_ptr<VideoDecoder> decoder_;
+  std::function<void()> after_;
+};
+
+// Keyframe 2 is decoded while 1 is in the network, and segmented while the answer to 1 is on its
+// way: each waits for the other, so one after the other would never end.
+TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
+  Signal second_decoded, second_in_network;
+  std::atomic<bool> decoding_overlaps{false}, answers_overlap{false};
+  std::atomic<int> decoded{0}, served{0};
+  auto segmenter = std::make_unique<WatchedSegmenter>(2, [&](FrameId frame) {
+    if (frame == 1) decoding_overlaps = second_decoded.Wait();
+    if (frame == 2) second_in_network.Set();
+  });
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  const auto decoders =
+      [&](const DecoderOptions& options) -> Result<std::unique_ptr<VideoDecoder>> {
+    STAC_ASSIGN_OR_RETURN(auto decoder, MakeH264Decoder(options));
+    return std::make_unique<WatchedDecoder>(std::move(decoder), [&] {
+      if (++decoded == 2) second_decoded.Set();
+    });
+  };
+  LiveServer server(
+      {}, profile, std::move(segmenter), decoders,
+      [&](const ServedKeyframe& keyframe) {
+        if (keyframe.stats.frame == 1) answers_overlap = second_in_network.Wait();
+        ++served;
+      },
+      nullptr);
+  LinkPair pair = MakeLoopback();
+  server.Add(std::move(pair.b), "test");
+  ASSERT_TRUE(
+      pair.a->Send(Serialize(Hello{.device = "d", .width = 192, .height = 128, .fps = 30}), 0));
+  auto encoder = MakeX264Encoder({.width = 192, .height = 128, .preset = "veryfast"});
+  ASSERT_TRUE(encoder) << encoder.error().message;
+  auto source = MakeSource(2);
+  for (FrameId id = 1; id <= 2; ++id) {
+    auto frame = source->Next();
+    ASSERT_TRUE(frame && *frame);
+    const QpMap qp(12, 8, 30);
+    auto coded = (*encoder)->Encode(**frame, &qp, id == 1);
+    ASSERT_TRUE(coded) << coded.error().message;
+    ASSERT_TRUE(pair.a->Send(
+        Serialize(
+            CodedFrame{.frame = id, .idr = id == 1, .access_unit = coded->access_unit, .held = id}),
+        0));
+  }
+  for (int i = 0; i < 2000 && served < 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(served, 2);
+  EXPECT_TRUE(decoding_overlaps);
+  EXPECT_TRUE(answers_overlap);
 }
 
 TEST(LiveTest, StopsWhenAsked) {
