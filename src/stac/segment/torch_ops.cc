@@ -47,12 +47,66 @@ at::Tensor PixelWeights(const at::Tensor& logits, const std::vector<float>& clas
   return weights.index_select(0, labels.flatten()).view(labels.sizes());
 }
 
-Grid<float> GridFromTensor(const at::Tensor& plane) {
-  const auto floats = plane.to(at::kCPU, at::kFloat).contiguous();
-  const int height = static_cast<int>(floats.size(0));
-  const int width = static_cast<int>(floats.size(1));
-  const float* data = floats.data_ptr<float>();
-  return Grid<float>(width, height, std::vector<float>(data, data + floats.numel()));
+// How luma, Cb and Cr, in steps of 8-bit samples, add to R, G and B in 0..1.
+struct RgbWeights {
+  double luma;
+  double r_from_cr, g_from_cb, g_from_cr, b_from_cb;
+};
+RgbWeights WeightsOf(const ColorSpec& color) {
+  const bool bt601 = color.matrix == ColorMatrix::kBt601;
+  const double kr = bt601 ? 0.299 : 0.2126;
+  const double kb = bt601 ? 0.114 : 0.0722;
+  const double kg = 1 - kr - kb;
+  const bool limited = color.range == ColorRange::kLimited;
+  const double chroma = 1.0 / (limited ? 224 : 255);
+  return {.luma = 1.0 / (limited ? 219 : 255),
+          .r_from_cr = 2 * (1 - kr) * chroma,
+          .g_from_cb = -2 * kb * (1 - kb) / kg * chroma,
+          .g_from_cr = -2 * kr * (1 - kr) / kg * chroma,
+          .b_from_cb = 2 * (1 - kb) * chroma};
+}
+
+// What repeating the last column and row needs on the way back: their sums, [3,height,width].
+at::Tensor FoldPadding(at::Tensor by_rgb, int64_t height, int64_t width) {
+  const int64_t right = by_rgb.size(2), bottom = by_rgb.size(1);
+  if (right > width) by_rgb.select(2, width - 1).add_(by_rgb.slice(2, width, right).sum(2));
+  if (bottom > height) by_rgb.select(1, height - 1).add_(by_rgb.slice(1, height, bottom).sum(1));
+  return by_rgb.slice(1, 0, height).slice(2, 0, width);
+}
+
+// Fills the gradient from rows [begin, end) of chroma samples. folded: [3,h,w] floats. A frame's
+// pixels beyond the last whole square were not looked at.
+template <int kDownscale>
+void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t begin, int64_t end,
+                    InputGradient& gradient) {
+  // Averaging spreads a gradient evenly.
+  constexpr double kShare = 1.0 / (kDownscale * kDownscale);
+  const auto by_luma = static_cast<float>(weights.luma * kShare);
+  const auto cr_of_r = static_cast<float>(weights.r_from_cr * kShare);
+  const auto cb_of_g = static_cast<float>(weights.g_from_cb * kShare);
+  const auto cr_of_g = static_cast<float>(weights.g_from_cr * kShare);
+  const auto cb_of_b = static_cast<float>(weights.b_from_cb * kShare);
+  const float* data = folded.data_ptr<float>();
+  const int64_t plane = folded.stride(0), stride = folded.stride(1);
+  const auto columns = static_cast<int>(folded.size(2)) * kDownscale / 2;
+  for (int64_t j = begin; j < end; ++j) {
+    float* __restrict cb = gradient.cb.Row(static_cast<int>(j)).data();
+    float* __restrict cr = gradient.cr.Row(static_cast<int>(j)).data();
+    for (int64_t y = 2 * j; y < 2 * j + 2; ++y) {
+      const float* __restrict r = data + y / kDownscale * stride;
+      const float* __restrict g = r + plane;
+      const float* __restrict b = g + plane;
+      float* __restrict luma = gradient.y.Row(static_cast<int>(y)).data();
+      for (int i = 0; i < columns; ++i) {
+        const int left = 2 * i / kDownscale, right = (2 * i + 1) / kDownscale;
+        luma[2 * i] = by_luma * (r[left] + g[left] + b[left]);
+        luma[2 * i + 1] = by_luma * (r[right] + g[right] + b[right]);
+        const float green = g[left] + g[right];
+        cb[i] += cb_of_g * green + cb_of_b * (b[left] + b[right]);
+        cr[i] += cr_of_g * green + cr_of_r * (r[left] + r[right]);
+      }
+    }
+  }
 }
 
 // One pass over the class planes for each strip of rows; ATen's argmax strides over the planes
@@ -101,27 +155,22 @@ FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options
 }
 
 at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color) {
-  const bool bt601 = color.matrix == ColorMatrix::kBt601;
-  const double kr = bt601 ? 0.299 : 0.2126;
-  const double kb = bt601 ? 0.114 : 0.0722;
-  const double kg = 1 - kr - kb;
+  const RgbWeights weights = WeightsOf(color);
   const bool limited = color.range == ColorRange::kLimited;
-  const double luma_scale = 1.0 / (limited ? 219 : 255);
-  const double chroma_scale = 1.0 / (limited ? 224 : 255);
 
   // R, G, B = luma + what chroma adds; the latter is computed at chroma size, where it is cheap.
   const std::vector<double> rows = {0,
-                                    2 * (1 - kr),  // R
-                                    -2 * kb * (1 - kb) / kg,
-                                    -2 * kr * (1 - kr) / kg,  // G
-                                    2 * (1 - kb),
+                                    weights.r_from_cr,  // R
+                                    weights.g_from_cb,
+                                    weights.g_from_cr,  // G
+                                    weights.b_from_cb,
                                     0};  // B
-  const auto weight = (at::tensor(rows, at::kDouble) * chroma_scale)
+  const auto weight = at::tensor(rows, at::kDouble)
                           .view({3, 2, 1, 1})
                           .to(planes.chroma.options().requires_grad(false));
   const auto added = at::conv2d(planes.chroma - 128, weight);
   const auto full_size = at::upsample_nearest2d(added, {planes.luma.size(2), planes.luma.size(3)});
-  const auto rgb = full_size + (planes.luma - (limited ? 16 : 0)) * luma_scale;
+  const auto rgb = full_size + (planes.luma - (limited ? 16 : 0)) * weights.luma;
 
   at::Tensor excess;
   {
@@ -207,8 +256,23 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
   return labels;
 }
 
-InputGradient GradientFromTensors(const at::Tensor& luma, const at::Tensor& chroma) {
-  return {GridFromTensor(luma[0][0]), GridFromTensor(chroma[0][0]), GridFromTensor(chroma[0][1])};
+InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
+                              int downscale) {
+  at::NoGradGuard no_gradient;
+  const int small_width = width / downscale, small_height = height / downscale;
+  const auto folded = FoldPadding(by_rgb.to(at::kCPU, at::kFloat)[0], small_height, small_width);
+  TORCH_CHECK(folded.size(1) == small_height && folded.size(2) == small_width &&
+                  folded.stride(2) == 1 && width % 2 == 0 && height % 2 == 0,
+              "the gradient does not belong to the frame");
+  InputGradient gradient{Grid<float>(width, height), Grid<float>(width / 2, height / 2),
+                         Grid<float>(width / 2, height / 2)};
+  const RgbWeights weights = WeightsOf(color);
+  at::parallel_for(0, small_height * downscale / 2, 16, [&](int64_t begin, int64_t end) {
+    if (downscale == 1) return SamplesFromRgb<1>(folded, weights, begin, end, gradient);
+    if (downscale == 2) return SamplesFromRgb<2>(folded, weights, begin, end, gradient);
+    SamplesFromRgb<4>(folded, weights, begin, end, gradient);
+  });
+  return gradient;
 }
 
 }  // namespace stac

@@ -44,7 +44,11 @@ at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
 // Class of the largest logit of each pixel (the lowest such class); logits [1,C,H,W], C <= 255.
 LabelMap LabelsFromLogits(const at::Tensor& logits);
 
-// Gradients with respect to FramePlanes as plain grids.
-InputGradient GradientFromTensors(const at::Tensor& luma, const at::Tensor& chroma);
+// From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x
+// height: what differentiating RgbFromPlanes gives, in one pass instead of one for each of its
+// steps. The input is the frame's RGB, averaged over squares of `downscale` (1, 2, 4) pixels, with
+// the last column and row repeated as far as it is larger. `by_rgb` may be overwritten.
+InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
+                              int downscale);
 
 }  // namespace stac

@@ -85,6 +85,33 @@ TEST(RgbFromPlanesTest, GradientPassesThroughTheClamp) {
   EXPECT_NEAR(gradients[0][0][0][0][0].item().toDouble(), 3.0 / 219, 1e-12);
 }
 
+// With the border repeated and squares averaged, against autograd step by step.
+TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
+  for (const ColorSpec& color : kSpecs) {
+    for (const int downscale : {1, 2, 4}) {
+      const Frame frame = RandomFrame(38, 30, color, 0, 255);
+      FramePlanes planes = PlanesFromFrame(frame, at::kDouble);
+      planes.luma.set_requires_grad(true);
+      planes.chroma.set_requires_grad(true);
+      auto rgb = RgbFromPlanes(planes, color);
+      if (downscale > 1) rgb = at::avg_pool2d(rgb, {downscale, downscale});
+      const auto padded = at::replication_pad2d(rgb, {0, 5, 0, 3});
+      at::manual_seed(5);
+      const auto by_rgb = at::randn(padded.sizes(), at::kDouble);
+      const auto plain = torch::autograd::grad({padded}, {planes.luma, planes.chroma}, {by_rgb});
+      const InputGradient gradient = GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale);
+      const auto difference = [](const Grid<float>& grid, const at::Tensor& expected) {
+        const auto values =
+            at::from_blob(const_cast<float*>(grid.data()), {grid.height(), grid.width()});
+        return (values.to(at::kDouble) - expected).abs().max().item().toDouble();
+      };
+      EXPECT_LT(difference(gradient.y, plain[0][0][0]), 1e-6) << downscale;
+      EXPECT_LT(difference(gradient.cb, plain[1][0][0]), 1e-6) << downscale;
+      EXPECT_LT(difference(gradient.cr, plain[1][0][1]), 1e-6) << downscale;
+    }
+  }
+}
+
 // Central differences of objective(network(rgb(planes))) at some samples of each plane.
 TEST(ObjectiveTest, GradientsAgreeWithFiniteDifferences) {
   const ColorSpec color{ColorMatrix::kBt709, ColorRange::kLimited};

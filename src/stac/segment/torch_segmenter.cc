@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
+#include <bit>
 #include <map>
 #include <thread>
 #include <utility>
@@ -38,6 +39,17 @@ at::Tensor Cropped(const at::Tensor& x, int64_t height, int64_t width) {
   return x.slice(2, 0, height).slice(3, 0, width);
 }
 
+// Infinite and undefined numbers have all bits of the exponent set. Integers, so that it takes no
+// time worth mentioning.
+bool AllFinite(const Grid<float>& values) {
+  constexpr uint32_t kExponent = 0x7f800000;
+  uint32_t bad = 0;
+  for (const float value : values) {
+    bad |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1u : 0u;
+  }
+  return bad == 0;
+}
+
 class TorchSegmenter final : public Segmenter {
  public:
   TorchSegmenter(TorchNetwork network, SegmenterOptions options)
@@ -59,11 +71,13 @@ class TorchSegmenter final : public Segmenter {
  private:
   Result<Segmentation> Process(const Frame& frame, const Objective* objective);
   // These throw.
-  void AddGradients(const Frame& frame, const Objective& objective, Segmentation& result);
-  at::Tensor RawLogits(const at::Tensor& rgb);
+  void AddGradients(const Frame& frame, const at::Tensor& rgb, const Objective& objective,
+                    Segmentation& result);
+  at::Tensor Padded(const at::Tensor& rgb);
+  at::Tensor RawLogits(const at::Tensor& padded) const;
   at::Tensor Inside(const at::Tensor& raw, const at::Tensor& rgb) const;
   at::Tensor Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const;
-  at::Tensor Logits(const at::Tensor& rgb) { return Enlarged(RawLogits(rgb), rgb); }
+  at::Tensor Logits(const at::Tensor& rgb) { return Enlarged(RawLogits(Padded(rgb)), rgb); }
   int FindMultiple(int64_t height, int64_t width);
 
   TorchNetwork network_;
@@ -123,24 +137,21 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
   PrepareInferenceThread(options_.threads);
   Segmentation result;
   try {
+    at::NoGradGuard no_gradient;
+    const Stopwatch watch;
+    const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
     if (objective == nullptr || options_.gradient_downscale > 1) {
-      const Stopwatch watch;
-      at::NoGradGuard no_gradient;
-      const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
       result.labels = LabelsFromLogits(Logits(rgb));
       result.forward_ms = watch.Milliseconds();
     }
-    if (objective != nullptr) AddGradients(frame, *objective, result);
+    if (objective != nullptr) AddGradients(frame, rgb, *objective, result);
   } catch (const std::exception& error) {
     return Fail("network {} failed on a frame of {}x{}: {}", network_.info.name, frame.width(),
                 frame.height(), TorchMessage(error));
   }
   for (const auto& gradient : result.gradients) {
-    double sum = 0;  // infinite or NaN as soon as one term is
     for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
-      for (const float value : *plane) sum += std::abs(value);
-    }
-    if (!std::isfinite(sum)) {
+      if (AllFinite(*plane)) continue;
       return Fail("the gradient of network {} has infinite or undefined values; check its weights",
                   network_.info.name);
     }
@@ -148,54 +159,56 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
   return result;
 }
 
-void TorchSegmenter::AddGradients(const Frame& frame, const Objective& objective,
-                                  Segmentation& result) {
+// The network is differentiated, not what comes before it: that is undone in one pass over the
+// gradient at its input.
+void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
+                                  const Objective& objective, Segmentation& result) {
   Stopwatch watch;
+  const int downscale = options_.gradient_downscale;
+  const auto seen = downscale > 1 ? at::avg_pool2d(rgb, {downscale, downscale}) : rgb;
+  const auto input = Padded(seen).detach().set_requires_grad(true);
+  const auto add = [&](const torch::autograd::variable_list& by_input) {
+    result.gradients.push_back(
+        GradientFromRgb(by_input.front(), frame.color(), frame.width(), frame.height(), downscale));
+  };
   at::AutoGradMode with_gradient(true);
-  const FramePlanes planes = PlanesFromFrame(frame, tensor_options_);
-  planes.luma.set_requires_grad(true);
-  planes.chroma.set_requires_grad(true);
-  auto rgb = RgbFromPlanes(planes, frame.color());
-  if (options_.gradient_downscale > 1) {
-    rgb = at::avg_pool2d(rgb, {options_.gradient_downscale, options_.gradient_downscale});
-  }
-  const auto raw = RawLogits(rgb);
+  const auto raw = RawLogits(input);
   if (result.labels.empty()) {
     at::NoGradGuard no_gradient;
-    result.labels = LabelsFromLogits(Enlarged(raw, rgb));
+    result.labels = LabelsFromLogits(Enlarged(raw, seen));
     result.forward_ms = watch.Lap();
   }
   if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
-    const auto logits = Inside(raw, rgb);
+    const auto logits = Inside(raw, seen);
     const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
     result.objective = loss.value;
-    const auto gradients =
-        torch::autograd::grad({logits}, {planes.luma, planes.chroma}, {loss.by_logits});
-    result.gradients.push_back(GradientFromTensors(gradients[0], gradients[1]));
+    add(torch::autograd::grad({logits}, {input}, {loss.by_logits}));
     result.gradient_ms = watch.Milliseconds();
     return;
   }
-  const auto logits = Enlarged(raw, rgb);
+  const auto logits = Enlarged(raw, seen);
   const bool projection = objective.kind == ObjectiveKind::kProjection;
   const int passes = projection ? objective.projections : 1;
   for (int pass = 0; pass < passes; ++pass) {
     const auto value = ObjectiveValue(logits, objective, pass);
     if (pass == 0) result.objective = value.item().toDouble();
-    const auto gradients = torch::autograd::grad({value}, {planes.luma, planes.chroma}, {},
-                                                 /*retain_graph=*/pass + 1 < passes);
-    result.gradients.push_back(GradientFromTensors(gradients[0], gradients[1]));
+    add(torch::autograd::grad({value}, {input}, {}, /*retain_graph=*/pass + 1 < passes));
   }
   result.gradient_ms = watch.Milliseconds();
 }
 
-// What the network answers on the padded frame, at its own size.
-at::Tensor TorchSegmenter::RawLogits(const at::Tensor& rgb) {
+// The frame at a size that the network takes.
+at::Tensor TorchSegmenter::Padded(const at::Tensor& rgb) {
   const std::pair<int64_t, int64_t> size(rgb.size(2), rgb.size(3));
   auto known = multiples_.find(size);
   if (known == multiples_.end()) {
     known = multiples_.emplace(size, FindMultiple(size.first, size.second)).first;
   }
-  const auto padded = PadToMultiple(rgb, known->second);
+  return PadToMultiple(rgb, known->second);
+}
+
+// What the network answers on the padded frame, at its own size.
+at::Tensor TorchSegmenter::RawLogits(const at::Tensor& padded) const {
   const auto logits = network_.forward(padded);
   TORCH_CHECK(
       logits.dim() == 4 && logits.size(0) == 1 && logits.size(1) == network_.info.class_count,
