@@ -14,8 +14,9 @@ namespace {
 
 constexpr size_t kMaxTableBytes = 256u << 20;
 
-// A profile as it is, or the means of a segment table. What is coded stays at full size here.
-Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path) {
+// A profile as it is, or the means of a segment table, without what is coded smaller than a device
+// does.
+Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path, double min_scale) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path, kMaxTableBytes));
   const std::string_view text = AsText(bytes);
   std::vector<ProfileRow> rows;
@@ -29,12 +30,14 @@ Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path) {
     rows = *std::move(parsed);
   }
   const size_t all = rows.size();
-  std::erase_if(rows, [](const ProfileRow& row) { return row.configuration.scale != 1; });
+  std::erase_if(rows, [&](const ProfileRow& row) { return row.configuration.scale < min_scale; });
   if (rows.size() < all) {
-    spdlog::warn("{}: {} rows of reduced size are left out: a device codes at one size", path,
-                 all - rows.size());
+    spdlog::warn("{}: {} rows of a scale below {} are left out", path, all - rows.size(),
+                 min_scale);
   }
-  if (rows.empty()) return Fail("{} has no row at full size that all its seconds share", path);
+  if (rows.empty()) {
+    return Fail("{} has no row of scale {} and more that all its seconds share", path, min_scale);
+  }
   return rows;
 }
 
@@ -50,7 +53,7 @@ Result<std::unique_ptr<Adaptation>> MakeAdaptation(const DeviceAdaptation& wante
   if (options.start.keyframe_fps <= 0) options.start.keyframe_fps = options.limits.max_keyframe_fps;
   if (mode == "table") {
     if (wanted.table.empty()) return Fail("--adapt table needs the profile: --table FILE");
-    STAC_ASSIGN_OR_RETURN(auto rows, ReadProfileRows(wanted.table));
+    STAC_ASSIGN_OR_RETURN(auto rows, ReadProfileRows(wanted.table, options.limits.min_scale));
     return std::make_unique<Adaptation>(MakeProfileTableController(std::move(rows)), options);
   }
   if (mode != "tuner") return std::unique_ptr<Adaptation>();
@@ -62,10 +65,6 @@ Result<std::unique_ptr<Adaptation>> MakeAdaptation(const DeviceAdaptation& wante
     return std::unique_ptr<Adaptation>();
   }
   STAC_ASSIGN_OR_RETURN(TunerNetwork network, TunerNetwork::Read(path));
-  if (network.outputs() > 2) {
-    spdlog::warn("{} also chooses a size; a device codes at one size, so that is left out",
-                 path.string());
-  }
   return std::make_unique<Adaptation>(MakeTunerController(std::move(network), options.limits),
                                       options);
 }

@@ -27,11 +27,12 @@ struct Options {
   double seconds = 0;
   double qp = 30;
   double budget = 0;
+  double scale = 1;
   bool wait = false;
   bool no_pace = false;
   bool json = false;
   bool check = false;
-  bool configured = false;  // a quality or a keyframe rate was given
+  bool configured = false;  // a quality, a keyframe rate or a scale was given
   DeviceAdaptation adaptation;
   std::string summary;
   SourceOptions source;
@@ -69,7 +70,8 @@ Status RunDevice(Options options) {
       MakeAdaptation(
           options.adaptation, options.configured,
           {.base_qp = options.qp,
-           .keyframe_fps = options.configured ? device.schedule.keyframe_fps : kStartKeyframeFps},
+           .keyframe_fps = options.configured ? device.schedule.keyframe_fps : kStartKeyframeFps,
+           .scale = options.scale},
           info.fps));
 
   SrtOptions srt;
@@ -81,12 +83,13 @@ Status RunDevice(Options options) {
                         DeviceRecorder::Create(options.files, true));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeX264Encoder, &clock);
-  LiveDeviceOptions live_options{
-      .configuration = {.base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps},
-      .seconds = options.seconds,
-      .pace = !options.no_pace,
-      .keep_trying = options.wait,
-      .adaptation = adaptation.get()};
+  LiveDeviceOptions live_options{.configuration = {.base_qp = options.qp,
+                                                   .keyframe_fps = device.schedule.keyframe_fps,
+                                                   .scale = options.scale},
+                                 .seconds = options.seconds,
+                                 .pace = !options.no_pace,
+                                 .keep_trying = options.wait,
+                                 .adaptation = adaptation.get()};
   if (options.flow_grid == 0) live_options.flow_governor.emplace();
   LiveDevice live(
       live_options, &session, source.get(), [&] { return ConnectSrt(options.server, srt); },
@@ -138,10 +141,17 @@ void AddDeviceCommand(CLI::App& app) {
       ->check(CLI::NonNegativeNumber)
       ->each(configured);
   command
+      ->add_option("--scale", options->scale,
+                   "Code keyframes at this share of their width and height; labels keep the full "
+                   "size")
+      ->check(CLI::Range(kMinScale, 1.0))
+      ->each(configured)
+      ->capture_default_str();
+  command
       ->add_option("--adapt", options->adaptation.mode,
-                   "Choose quality and keyframe rate once a second from the bandwidth and the "
-                   "content: tuner, table or off (default: tuner, unless --qp, --budget, "
-                   "--keyframe-fps or --no-pace is given)")
+                   "Choose quality, keyframe rate and (where the tuner or table has it) scale once "
+                   "a second from the bandwidth and the content: tuner, table or off (default: "
+                   "tuner, unless --qp, --budget, --keyframe-fps, --scale or --no-pace is given)")
       ->check(CLI::IsMember({"tuner", "table", "off"}));
   command->add_option("--tuner", options->adaptation.tuner,
                       "Weights of the tuner (default: those beside the program)");

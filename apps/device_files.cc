@@ -154,6 +154,7 @@ void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob&
   encode_ms_.push_back(record.encode_ms);
   plan_ms_.push_back(record.plan_ms);
   qp_sum_ += record.mean_qp;
+  scale_sum_ += record.scale;
   status_video_bytes_ += static_cast<int64_t>(record.bytes);
   if (stream_.is_open()) {
     stream_.write(reinterpret_cast<const char*>(access_unit.data()),
@@ -171,6 +172,7 @@ void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob&
   if (log_.is_open()) {
     log_ << Json{{"keyframe", record.frame},
                  {"idr", record.idr},
+                 {"scale", Round(record.scale, 1000)},
                  {"bytes", record.bytes},
                  {"mean_qp", Round(record.mean_qp)},
                  {"plan_ms", Round(record.plan_ms)},
@@ -202,6 +204,7 @@ void DeviceRecorder::OnDecision(const AdaptationRecord& record) {
   estimate_sum_ += record.estimate_kbps;
   wanted_qp_sum_ += record.decision.base_qp;
   wanted_fps_sum_ += record.decision.keyframe_fps;
+  wanted_scale_sum_ += record.decision.scale;
   skipped_ += record.skipped;
   if (log_.is_open()) {
     log_ << Json{{"decision", Round(static_cast<double>(record.time) / 1e6, 1000)},
@@ -215,7 +218,8 @@ void DeviceRecorder::OnDecision(const AdaptationRecord& record) {
                  {"c", Round(record.input.c)},
                  {"d", Round(record.input.d)},
                  {"base_qp", Round(record.decision.base_qp)},
-                 {"keyframe_fps", Round(record.decision.keyframe_fps)}}
+                 {"keyframe_fps", Round(record.decision.keyframe_fps)},
+                 {"scale", Round(record.decision.scale)}}
                 .dump()
          << '\n';
   }
@@ -226,34 +230,36 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
     return totals.seconds > 0 ? Round(static_cast<double>(bytes) * 8e-3 / totals.seconds) : 0;
   };
   const double decisions = std::max(decisions_, 1);
-  return Json{
-      {"frames", totals.frames},
-      {"keyframes", totals.keyframes},
-      {"fps", Round(fps, 1000)},
-      {"seconds", Round(totals.seconds, 1000)},
-      {"video_kbps", kbps(totals.video_bytes)},
-      {"label_kbps", kbps(totals.label_bytes)},
-      {"feedback_kbps", kbps(totals.feedback_bytes)},
-      {"mean_qp", Round(encode_ms_.empty() ? 0 : qp_sum_ / static_cast<double>(encode_ms_.size()))},
-      {"label_latency_ms", Percentiles(label_latency_ms_)},
-      {"keyframe_latency_ms", Percentiles(keyframe_latency_ms_)},
-      {"stage_ms",
-       {{"propagate", Round(Mean(propagate_ms_))},
-        {"plan", Round(Mean(plan_ms_))},
-        {"encode", Round(Mean(encode_ms_))},
-        {"decode", Round(Mean(decode_ms_))},
-        {"forward", Round(Mean(forward_ms_))},
-        {"gradient", Round(Mean(gradient_ms_))}}},
-      {"frames_without_labels", frames_without_labels_},
-      {"dropped", totals.dropped},
-      {"reconnects", totals.reconnects},
-      {"expired", totals.expired},
-      {"adaptation",
-       {{"decisions", decisions_},
-        {"mean_estimate_kbps", Round(estimate_sum_ / decisions)},
-        {"mean_base_qp", Round(wanted_qp_sum_ / decisions)},
-        {"mean_keyframe_fps", Round(wanted_fps_sum_ / decisions)},
-        {"frames_skipped", skipped_}}}}
+  const double keyframes = std::max<double>(1, static_cast<double>(encode_ms_.size()));
+  return Json{{"frames", totals.frames},
+              {"keyframes", totals.keyframes},
+              {"fps", Round(fps, 1000)},
+              {"seconds", Round(totals.seconds, 1000)},
+              {"video_kbps", kbps(totals.video_bytes)},
+              {"label_kbps", kbps(totals.label_bytes)},
+              {"feedback_kbps", kbps(totals.feedback_bytes)},
+              {"mean_qp", Round(qp_sum_ / keyframes)},
+              {"mean_scale", Round(scale_sum_ / keyframes, 1000)},
+              {"label_latency_ms", Percentiles(label_latency_ms_)},
+              {"keyframe_latency_ms", Percentiles(keyframe_latency_ms_)},
+              {"stage_ms",
+               {{"propagate", Round(Mean(propagate_ms_))},
+                {"plan", Round(Mean(plan_ms_))},
+                {"encode", Round(Mean(encode_ms_))},
+                {"decode", Round(Mean(decode_ms_))},
+                {"forward", Round(Mean(forward_ms_))},
+                {"gradient", Round(Mean(gradient_ms_))}}},
+              {"frames_without_labels", frames_without_labels_},
+              {"dropped", totals.dropped},
+              {"reconnects", totals.reconnects},
+              {"expired", totals.expired},
+              {"adaptation",
+               {{"decisions", decisions_},
+                {"mean_estimate_kbps", Round(estimate_sum_ / decisions)},
+                {"mean_base_qp", Round(wanted_qp_sum_ / decisions)},
+                {"mean_keyframe_fps", Round(wanted_fps_sum_ / decisions)},
+                {"mean_scale", Round(wanted_scale_sum_ / decisions, 1000)},
+                {"frames_skipped", skipped_}}}}
       .dump(2);
 }
 

@@ -62,10 +62,10 @@ class DeviceRecorder final : public DeviceSink {
 
   std::vector<double> label_latency_ms_, keyframe_latency_ms_;
   std::vector<double> propagate_ms_, plan_ms_, encode_ms_, decode_ms_, forward_ms_, gradient_ms_;
-  double qp_sum_ = 0;
+  double qp_sum_ = 0, scale_sum_ = 0;
   // Of the adaptation, for its means: seconds, and the sums over them.
   int decisions_ = 0;
-  double estimate_sum_ = 0, wanted_qp_sum_ = 0, wanted_fps_sum_ = 0;
+  double estimate_sum_ = 0, wanted_qp_sum_ = 0, wanted_fps_sum_ = 0, wanted_scale_sum_ = 0;
   int64_t skipped_ = 0;
   int64_t frames_without_labels_ = 0;
   Stopwatch since_status_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "stac/base/check.h"
@@ -92,6 +93,27 @@ Frame ShrinkFrame(const Frame& frame, Size size) {
   out.pts = frame.pts;
   for (int i = 0; i < 3; ++i) ShrinkPlane(frame.plane(i), out.plane(i), out.MutablePlane(i));
   return out;
+}
+
+Size CodedSize(Size full, double scale) {
+  const auto even = [scale](int size) {
+    return std::clamp(2 * static_cast<int>(std::lround(size * scale / 2)), kSmallest, size);
+  };
+  return {even(full.width), even(full.height)};
+}
+
+bool IsCodedSize(Size full, Size coded) {
+  // The scales that lead to each of the two must have one in common. Rounding to even numbers takes
+  // a sample; another is left to senders that round in another way.
+  constexpr double kOff = 2;
+  double low = kMinScale, high = 1;
+  for (const auto& [whole, part] :
+       {std::pair(full.width, coded.width), std::pair(full.height, coded.height)}) {
+    if (part % 2 != 0 || part < kSmallest || part > whole) return false;
+    if (part > kSmallest) low = std::max(low, (part - kOff) / whole);
+    if (part < whole) high = std::min(high, (part + kOff) / whole);
+  }
+  return low <= high;
 }
 
 LabelMap ShrinkLabels(const LabelMap& labels, Size size) {

@@ -3,19 +3,18 @@
 #include <algorithm>
 #include <utility>
 
-#include "stac/base/check.h"
+#include "stac/adapt/stepped_scale.h"
 
 namespace stac {
 
 Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationOptions& options)
-    : controller_(std::move(controller)),
+    : controller_(MakeSteppedScale(std::move(controller))),
       options_(options),
-      decision_(Clamp(options.start, options.limits)) {
-  STAC_CHECK(controller_ != nullptr);
-}
+      gate_({.max_backlog_ms = options.max_backlog_ms}),
+      decision_(Clamp(options.start, options.limits)) {}
 
 void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
-  budget_.OnCoded(bytes, decision_.base_qp, idr);
+  gate_.OnCoded(bytes, decision_, idr);
   keyframe_bytes_ += static_cast<int64_t>(bytes);
   ++keyframes_;
 }
@@ -26,17 +25,12 @@ double Adaptation::TrustedKbps(const LinkStats& stats) const {
 }
 
 bool Adaptation::MayCode(Micros now, const LinkStats& stats) {
-  if (!budget_.Allows(now, decision_.base_qp)) {
-    ++skipped_;
-    return false;
+  // A new link: nothing is known about it yet.
+  const bool known = stats.estimated_kbps > 0 || stats.bytes_acknowledged > 0;
+  if (gate_.MayCode(now, decision_, stats,
+                    known ? std::optional(TrustedKbps(stats)) : std::nullopt)) {
+    return true;
   }
-  if (stats.unsent_bytes == 0 || (stats.estimated_kbps <= 0 && stats.bytes_acknowledged == 0)) {
-    return true;  // the link is free, or nothing is known about it yet
-  }
-  const double backlog_ms =
-      static_cast<double>(stats.unsent_bytes) * 8 / std::max(TrustedKbps(stats), 1.0);
-  // What has arrived is known a round trip later.
-  if (backlog_ms <= options_.max_backlog_ms + stats.rtt_ms) return true;
   ++skipped_;
   return false;
 }
@@ -83,7 +77,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
     }
   }
   record.decision = decision_;
-  budget_.StartSegment(now, record.input.bandwidth_kbps);
+  gate_.StartSegment(now, record.input.bandwidth_kbps);
   period_start_ = now;
   acknowledged_ = stats.bytes_acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;

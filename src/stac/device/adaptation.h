@@ -7,7 +7,7 @@
 #include "stac/adapt/content_metrics.h"
 #include "stac/adapt/controller.h"
 #include "stac/base/clock.h"
-#include "stac/device/send_budget.h"
+#include "stac/device/send_gate.h"
 #include "stac/transport/link.h"
 #include "stac/video/frame.h"
 
@@ -15,12 +15,12 @@ namespace stac {
 
 struct AdaptationOptions {
   ControlDecision start = {.base_qp = 30, .keyframe_fps = 5};  // until the link is known
-  // The device codes at one size: the scale stays 1.
+  // The scale only moves with controllers that choose one; see stepped_scale.h for when.
   ControlLimits limits = {.min_base_qp = 18,
                           .max_base_qp = 48,
                           .min_keyframe_fps = 1,
                           .max_keyframe_fps = 30,
-                          .min_scale = 1};
+                          .min_scale = 0.5};
   double share = 0.9;      // of the estimate that is planned with
   double most_growth = 4;  // planned with at most this times what was sent lately: short bursts
                            // may seem to pass faster than the link carries much
@@ -45,7 +45,8 @@ struct AdaptationRecord {
 // Section VI on the device: decides once a second from what the link carries, what was sent and
 // what the video shows, and drops keyframes before they are coded while the estimate was too high,
 // so that references stay valid. While nothing gets through, the last decision stands, so that the
-// quality is back with the link. Stepped, without threads; times are the caller's clock.
+// quality is back with the link. The controller's scale is kept to steps that hold for some seconds
+// (adapt/stepped_scale.h). Stepped, without threads; times are the caller's clock.
 class Adaptation {
  public:
   Adaptation(std::unique_ptr<Controller> controller, const AdaptationOptions& options);
@@ -58,7 +59,7 @@ class Adaptation {
   void OnConnected() { acknowledged_ = 0; }
 
   // False while what is on its way takes the link longer than it should, or while this period's
-  // keyframes have taken more than the link carries by now (send_budget.h): no keyframe now.
+  // keyframes have taken more than the link carries by now (send_gate.h): no keyframe now.
   bool MayCode(Micros now, const LinkStats& stats);
   // A decision, if a period has ended since the last one (the first call starts the first).
   std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);
@@ -71,7 +72,7 @@ class Adaptation {
   std::unique_ptr<Controller> controller_;
   AdaptationOptions options_;
   ContentMeter content_;
-  SendBudget budget_;
+  SendGate gate_;
   ControlDecision decision_;
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;

@@ -12,14 +12,16 @@ constexpr Micros kSecond = 1'000'000;
 // Asks for what it is told to and remembers what it was asked.
 class Recorder final : public Controller {
  public:
-  explicit Recorder(std::vector<ControlInput>* inputs) : inputs_(inputs) {}
+  explicit Recorder(std::vector<ControlInput>* inputs, double scale = 1)
+      : inputs_(inputs), scale_(scale) {}
   ControlDecision Decide(const ControlInput& input) override {
     inputs_->push_back(input);
-    return {.base_qp = input.last_base_qp + 2, .keyframe_fps = 99, .scale = 0.5};
+    return {.base_qp = input.last_base_qp + 2, .keyframe_fps = 99, .scale = scale_};
   }
 
  private:
   std::vector<ControlInput>* inputs_;
+  double scale_;
 };
 
 class AdaptationTest : public ::testing::Test {
@@ -95,6 +97,19 @@ TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
   EXPECT_FALSE(adaptation_.MayCode(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
   EXPECT_TRUE(adaptation_.MayCode(kSecond + 600'000, stats_));   // 320 of 340
   EXPECT_EQ(adaptation_.Decide(2 * kSecond, stats_)->skipped, 1);
+}
+
+TEST_F(AdaptationTest, TheScaleMovesInStepsThatHold) {
+  Adaptation adaptation(std::make_unique<Recorder>(&inputs_, 0.6), {.start = {.base_qp = 30}});
+  EXPECT_FALSE(adaptation.Decide(0, stats_));
+  for (int second = 1; second <= 6; ++second) {
+    adaptation.OnKeyframeSent(10'000, false);
+    stats_.bytes_acknowledged += 10'000;
+    const auto record = adaptation.Decide(second * kSecond, stats_);
+    ASSERT_TRUE(record);
+    EXPECT_EQ(record->decision.scale, second < 5 ? 1 : 0.5) << second;
+    EXPECT_EQ(record->input.last_scale, second < 6 ? 1 : 0.5) << second;
+  }
 }
 
 TEST_F(AdaptationTest, AnIdleSenderIsNotStalled) {

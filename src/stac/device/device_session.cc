@@ -68,16 +68,19 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
     return Fail("the server's profile is for {} classes, its network has {}: calibrate again",
                 profile.class_count, welcome.class_count);
   }
-  if (!encoder_ || ProfileHash(profile) != ProfileHash(profile_)) {
+  const bool first = class_count_ == 0;
+  if (first || ProfileHash(profile) != ProfileHash(profile_)) {
     EncoderOptions encoder = options_.encoder;
-    encoder.width = options_.width;
-    encoder.height = options_.height;
     encoder.fps = options_.fps;
     encoder.color = options_.color;
     encoder.want_reconstruction |= options_.hash_reconstruction || options_.refine_residual;
     STAC_ASSIGN_OR_RETURN(matrices_, ChooseMatrices(options_.matrices, profile));
     encoder.matrices = matrices_;
-    STAC_ASSIGN_OR_RETURN(encoder_, encoders_(encoder));
+    {
+      const std::lock_guard guard(encoder_mutex_);
+      encoder_options_ = std::move(encoder);
+      STAC_RETURN_IF_ERROR(OpenEncoder(coded_size()));
+    }
     known_.clear();  // labels of another network mean something else
     profile_ = std::move(profile);
     class_count_ = welcome.class_count;
@@ -87,6 +90,14 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
   Configure(configuration_);
   connected_ = true;
   need_idr_ = true;
+  return OkStatus();
+}
+
+Status DeviceSession::OpenEncoder(Size size) {
+  encoder_.reset();
+  encoder_options_.width = size.width;
+  encoder_options_.height = size.height;
+  STAC_ASSIGN_OR_RETURN(encoder_, encoders_(encoder_options_));
   return OkStatus();
 }
 
@@ -143,14 +154,18 @@ LevelMap DeviceSession::LevelsInNow() const {
   return flow == nullptr ? feedback.levels : WarpLevels(feedback.levels, *flow, regions());
 }
 
-LevelMap DeviceSession::Refined(const LevelMap& levels) {
+// `coded`: the current frame as it will be coded.
+LevelMap DeviceSession::Refined(const LevelMap& levels, const Frame& coded) {
   const FlowField* flow =
       last_reconstruction_.empty() ? nullptr : chain_.Find(last_reconstruction_.id);
   if (flow == nullptr) return levels;
-  // Motion-compensate the luma that the server holds; the refinement looks at nothing else.
+  // Motion-compensate the luma that the server holds; the refinement looks at nothing else. At a
+  // reduced size both pictures are scaled up as the server does it, so that the residual has no
+  // detail that is not coded anyway.
+  const Frame held = EnlargeFrame(last_reconstruction_, full_size());
   LabelMap luma(options_.width, options_.height);
   for (int y = 0; y < luma.height(); ++y) {
-    std::copy_n(last_reconstruction_.y().Row(y), luma.width(), luma.Row(y).begin());
+    std::copy_n(held.y().Row(y), luma.width(), luma.Row(y).begin());
   }
   LabelMap predicted;
   WarpLabels(luma, *flow, predicted);
@@ -161,7 +176,7 @@ LevelMap DeviceSession::Refined(const LevelMap& levels) {
   }
   RefineOptions refine;
   refine.matrix = matrices_.inter_y4;
-  last_refined_ = RefineForResidual(frame_, prediction, levels,
+  last_refined_ = RefineForResidual(EnlargeFrame(coded, full_size()), prediction, levels,
                                     last_refined_.empty() ? nullptr : &last_refined_, regions(),
                                     planner_.ladder(), refine)
                       .levels;
@@ -176,11 +191,13 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
 
   Awaited awaited{.captured = now};
   KeyframeJob job;
-  job.frame = frame_;
+  const Size size = coded_size();
+  job.frame = ShrinkFrame(frame_, size);
   job.force_idr = std::exchange(need_idr_, false);
   job.held = newest() != nullptr && !job.force_idr ? newest()->frame : frame_.id;
+  if (std::exchange(planned_size_, size) != size) job.force_idr = true;
   if (wanted_qp != nullptr) {
-    job.qp = planner_.PlanWanted(frame_, *wanted_qp);
+    job.qp = planner_.PlanWanted(job.frame, *wanted_qp);
   } else if (options_.encoder.mode == RateMode::kQpMap) {
     const double base_qp = configuration_.base_qp;
     const bool uniform = newest() == nullptr;
@@ -188,9 +205,9 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
     awaited.levels = job.levels;
     awaited.base_qp = uniform ? base_qp : newest()->base_qp;
     if (!uniform && !job.force_idr && options_.refine_residual) {
-      job.levels = Refined(job.levels);
+      job.levels = Refined(job.levels, job.frame);
     }
-    job.qp = planner_.Plan(frame_, uniform ? nullptr : &job.levels, base_qp,
+    job.qp = planner_.Plan(job.frame, uniform ? nullptr : &job.levels, base_qp,
                            uniform ? base_qp : newest()->base_qp);
   }
   schedule_.OnPlanned(frame_.id, frame_.pts, now);
@@ -200,6 +217,11 @@ std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted
 }
 
 Result<EncodedFrame> DeviceSession::Encode(const KeyframeJob& job) {
+  const std::lock_guard guard(encoder_mutex_);
+  const Size size{job.frame.width(), job.frame.height()};
+  if (!encoder_ || Size{encoder_options_.width, encoder_options_.height} != size) {
+    STAC_RETURN_IF_ERROR(OpenEncoder(size));
+  }
   return encoder_->Encode(job.frame, job.qp.empty() ? nullptr : &job.qp, job.force_idr);
 }
 

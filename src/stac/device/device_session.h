@@ -4,11 +4,13 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
 #include "stac/base/clock.h"
 #include "stac/base/result.h"
+#include "stac/capture/frame_scale.h"
 #include "stac/codec/video_encoder.h"
 #include "stac/device/keyframe_planner.h"
 #include "stac/device/keyframe_schedule.h"
@@ -24,7 +26,7 @@ namespace stac {
 
 struct DeviceOptions {
   std::string name = "camera";
-  int width = 0;
+  int width = 0;  // of the camera's frames; they may be coded smaller (Configuration::scale)
   int height = 0;
   double fps = 15;
   ColorSpec color;
@@ -43,9 +45,9 @@ struct DeviceOptions {
 
 // A keyframe on its way to the encoder. Self-contained: encoding may happen on another thread.
 struct KeyframeJob {
-  Frame frame;
-  QpMap qp;         // empty when the encoder decides (RateMode other than kQpMap)
-  LevelMap levels;  // as planned, for logs and pictures
+  Frame frame;      // at the size at which it is coded
+  QpMap qp;         // of its macroblocks; empty when the encoder decides (not RateMode::kQpMap)
+  LevelMap levels;  // as planned, of the regions of the full size; for logs and pictures
   bool force_idr = false;
   FrameId held = 0;
 };
@@ -80,6 +82,11 @@ struct FrameStages {
 // keyframe along the optical flow, plans keyframes, absorbs feedback. A stepped object without
 // threads: the caller brings frames, time and messages. Not thread-safe, except that Encode may
 // run on one other thread while the rest goes on.
+//
+// Frames, flow, labels and levels are at the camera's size. What is coded may be smaller: a
+// configuration's scale holds from the next keyframe on, which is reduced when it is planned and
+// an IDR if the size is another than the last one's, since references of another size are useless.
+// Labels go on across the change; only the encoder is opened anew (in Encode, by the job's size).
 class DeviceSession {
  public:
   using EncoderFactory =
@@ -114,9 +121,13 @@ class DeviceSession {
 
   // --- keyframes ---
   // Plans the current frame as a keyframe if the schedule and the window of unanswered keyframes
-  // allow one now. `wanted_qp` (a QP per macroblock) replaces the propagated levels (baselines).
+  // allow one now. `wanted_qp` (a QP per macroblock of coded_size()) replaces the propagated levels
+  // (baselines).
   std::optional<KeyframeJob> PlanKeyframe(const Grid<float>* wanted_qp = nullptr);
-  // Codes a planned keyframe. One at a time, in the order planned.
+  // At which the next keyframe will be coded.
+  Size coded_size() const { return CodedSize(full_size(), configuration_.scale); }
+  // Codes a planned keyframe. One at a time, in the order planned. Fails on frames of a size that
+  // the encoder cannot be opened at, and where coding fails: the keyframe is lost then.
   Result<EncodedFrame> Encode(const KeyframeJob& job);
   // The message that carries a coded keyframe.
   CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded);
@@ -141,7 +152,8 @@ class DeviceSession {
   Result<std::optional<Message>> MakeUpstreamLabels();
 
   // --- configuration ---
-  // A keyframe rate above the server's limit (Welcome) is lowered to it.
+  // A keyframe rate above the server's limit (Welcome) is lowered to it. The scale is in 0.25..1.
+  // To be called before OnWelcome too, where the first keyframe is not at full size.
   void Configure(const Configuration& configuration);
   const Configuration& configuration() const { return configuration_; }
   const Profile& profile() const { return profile_; }
@@ -181,7 +193,9 @@ class DeviceSession {
   Status OnLabels(const Labels& message);
   std::optional<FeedbackReport> OnStats(const ServerStats& stats);
   LevelMap LevelsInNow() const;
-  LevelMap Refined(const LevelMap& levels);
+  LevelMap Refined(const LevelMap& levels, const Frame& coded);
+  Size full_size() const { return {options_.width, options_.height}; }
+  Status OpenEncoder(Size size);
 
   DeviceOptions options_;
   std::unique_ptr<OpticalFlow> flow_;
@@ -195,6 +209,10 @@ class DeviceSession {
   int class_count_ = 0;
   double max_keyframe_fps_ = 0;  // the server's limit; 0: none
   ScalingMatrices matrices_{};
+  Size planned_size_;  // of the last keyframe that was planned
+  // Encode and OnWelcome both open encoders.
+  std::mutex encoder_mutex_;
+  EncoderOptions encoder_options_;  // of encoder_, its size included
   std::unique_ptr<VideoEncoder> encoder_;
   KeyframePlanner planner_;
   KeyframeSchedule schedule_;
@@ -202,7 +220,8 @@ class DeviceSession {
   Frame frame_;
   FlowField then_from_now_;
   FrameStages stages_;
-  // For eq. (7): the last keyframe as the server has it, and the levels it was coded at.
+  // For eq. (7): the last keyframe as the server has it (as it was coded: maybe smaller), and the
+  // levels it was coded at.
   Frame last_reconstruction_;
   LevelMap last_refined_;
   MotionChain chain_;

@@ -20,22 +20,27 @@ struct PlannerOptions {
 
 // Turns levels into the QP of every macroblock of a keyframe: level -> QP, plus the shift of the
 // base QP since the levels were computed, plus variance AQ, snapped to what x264 codes exactly.
+// Regions are those of the full size; `frame` is as it will be coded, which may be smaller.
 class KeyframePlanner {
  public:
+  // width and height: the full size.
   KeyframePlanner(const PlannerOptions& options, int width, int height);
 
   void SetLadder(const LevelLadder& ladder) { ladder_ = ladder; }
   // levels null: uniform (first frame). base_qp: what is wanted now; levels_base_qp: what the
-  // levels were computed for.
+  // levels were computed for. A macroblock of a smaller frame lies over several regions: it gets
+  // what the QPs of the regions, interpolated (bilinear) between their centres, are at its centre.
   QpMap Plan(const Frame& frame, const LevelMap* levels, double base_qp,
              double levels_base_qp) const;
-  // The same from wanted QPs per macroblock.
+  // The same from wanted QPs per macroblock of `frame`.
   QpMap PlanWanted(const Frame& frame, Grid<float> wanted_qp) const;
 
   const RegionGrid& regions() const { return regions_; }
   const LevelLadder& ladder() const { return ladder_; }
 
  private:
+  float QpAt(const LevelMap& levels, double x, double y) const;
+
   PlannerOptions options_;
   RegionGrid regions_;
   LevelLadder ladder_;

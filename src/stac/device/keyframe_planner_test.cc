@@ -20,6 +20,29 @@ TEST(KeyframePlannerTest, LevelsOfARegionReachAllItsMacroblocks) {
   EXPECT_NEAR(qp(4, 2), 36, 1);
 }
 
+TEST(KeyframePlannerTest, MacroblocksOfASmallerFrameLieBetweenRegions) {
+  KeyframePlanner planner({.aq_strength = 0}, 64, 32);
+  planner.SetLadder(LevelLadder(6, 20, 40));  // QP 20, 24, ..., 40
+  // At half size a macroblock's centre is where four regions meet: their mean.
+  const LevelMap levels(4, 2, {0, 2, 5, 5, 2, 4, 3, 3});
+  const QpMap half = planner.Plan(MakeGreyFrame(32, 16), &levels, 30, 30);
+  EXPECT_EQ(half, QpMap(2, 1, {28, 36}));  // of 20, 28, 28, 36 and of 40, 40, 32, 32
+  EXPECT_EQ(planner.Plan(MakeGreyFrame(32, 16), &levels, 34, 30), QpMap(2, 1, {32, 40}));
+}
+
+TEST(KeyframePlannerTest, QpsAreInterpolatedAtTheCentresOfMacroblocks) {
+  KeyframePlanner planner({.aq_strength = 0}, 64, 64);
+  planner.SetLadder(LevelLadder(6, 20, 40));
+  const LevelMap levels(4, 4, {0, 3, 0, 3, 0, 3, 0, 3, 0, 3, 0, 3, 0, 3, 0, 3});  // QP 20 and 32
+  // Centres 8, 24, 40 of 48 samples are 32/3, 32, 160/3 of 64: 1/6 of the way from the first
+  // region's centre to the second's, half way, 5/6 of the way from the third's to the fourth's.
+  const QpMap qp = planner.Plan(MakeGreyFrame(48, 48), &levels, 30, 30);
+  EXPECT_EQ(qp, QpMap(3, 3, {22, 26, 30, 22, 26, 30, 22, 26, 30}));
+  // A centre outside the outermost centres has the outermost QP: 8 of 16 samples is 32 of 64.
+  const LevelMap rows(4, 4, {1, 1, 1, 1, 3, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 5});
+  EXPECT_EQ(planner.Plan(MakeGreyFrame(16, 16), &rows, 30, 30), QpMap(1, 1, {36}));
+}
+
 TEST(KeyframePlannerTest, AChangeOfTheBaseQpMovesOldLevels) {
   KeyframePlanner planner({.aq_strength = 0}, 64, 64);
   planner.SetLadder(LevelLadder(6, 20, 40));

@@ -209,6 +209,7 @@ void LiveDevice::Impl::SendEncoded() {
       continue;
     }
     record.idr = done->coded->idr;
+    record.scale = static_cast<double>(done->job.frame.width()) / source->info().width;
     record.bytes = done->coded->access_unit.size();
     record.mean_qp = done->coded->mean_qp;
     const Bytes access_unit = done->coded->access_unit;
@@ -265,6 +266,7 @@ void LiveDevice::Impl::Adapt(const LinkStats& stats) {
   Configuration wanted = options.configuration;
   wanted.base_qp = record->decision.base_qp;
   wanted.keyframe_fps = record->decision.keyframe_fps;
+  wanted.scale = record->decision.scale;
   if (wanted == options.configuration) return;
   options.configuration = wanted;
   session->Configure(wanted);
@@ -390,8 +392,9 @@ LiveDevice::~LiveDevice() = default;
 Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   Impl& impl = *impl_;
   if (impl.options.adaptation != nullptr) {
-    impl.options.configuration.base_qp = impl.options.adaptation->decision().base_qp;
-    impl.options.configuration.keyframe_fps = impl.options.adaptation->decision().keyframe_fps;
+    const ControlDecision& start = impl.options.adaptation->decision();
+    impl.options.configuration = {
+        .base_qp = start.base_qp, .keyframe_fps = start.keyframe_fps, .scale = start.scale};
   }
   impl.session->Configure(impl.options.configuration);
   auto first = impl.connector.ConnectOnce(impl.session->MakeHello());

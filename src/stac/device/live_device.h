@@ -45,6 +45,7 @@ struct FrameRecord {
 struct KeyframeRecord {
   FrameId frame = 0;
   bool idr = false;
+  double scale = 1;  // its width as a share of the frame's
   size_t bytes = 0;  // of the access unit
   double mean_qp = 0;
   double plan_ms = 0;  // levels and QP map

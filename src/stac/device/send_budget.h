@@ -10,14 +10,14 @@ namespace stac {
 // section VI), asked before it is coded: so a configuration that turns out to need too much costs
 // keyframes instead of a queue, and references stay valid. Bits may be spent as the segment goes
 // on, a quarter of a second ahead; what a keyframe will need is expected from the last one, by
-// halving per 6 QP. Times are the caller's. Not thread-safe.
+// halving per 6 QP and by BitsAtScale. Times are the caller's. Not thread-safe.
 class SendBudget {
  public:
   // A segment starts in which the link carries `kbps`; 0: unknown, everything is allowed.
   void StartSegment(Micros now, double kbps);
   // The first keyframe of a segment is always allowed.
-  bool Allows(Micros now, double base_qp) const;
-  void OnCoded(size_t bytes, double base_qp, bool idr);
+  bool Allows(Micros now, double base_qp, double scale = 1) const;
+  void OnCoded(size_t bytes, double base_qp, bool idr, double scale = 1);
 
  private:
   Micros start_ = 0;
@@ -25,6 +25,7 @@ class SendBudget {
   double spent_kb_ = 0;
   double last_kb_ = 0;  // of the last keyframe that was no IDR; 0: none yet
   double last_qp_ = 0;
+  double last_scale_ = 1;
 };
 
 }  // namespace stac

@@ -27,6 +27,18 @@ TEST(SendBudgetTest, AnIdrSaysNothingAboutTheNextKeyframe) {
   EXPECT_TRUE(budget.Allows(0, 30));  // 220 of 250
 }
 
+TEST(SendBudgetTest, ASmallerPictureIsExpectedToNeedLess) {
+  SendBudget budget;
+  budget.StartSegment(0, 100);
+  budget.OnCoded(1875, 30, false);  // 15 kb of the 25 that are allowed at once
+  EXPECT_FALSE(budget.Allows(0, 30));
+  EXPECT_TRUE(budget.Allows(0, 30, 0.5));
+  budget.StartSegment(1'000'000, 100);
+  budget.OnCoded(1250, 30, false, 0.5);            // 10 kb
+  EXPECT_TRUE(budget.Allows(1'000'000, 30, 0.5));  // 20
+  EXPECT_FALSE(budget.Allows(1'000'000, 30));
+}
+
 TEST(SendBudgetTest, OneKeyframeIsAlwaysAllowedAndAllWithoutAnEstimate) {
   SendBudget budget;
   budget.StartSegment(0, 1);

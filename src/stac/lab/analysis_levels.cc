@@ -95,7 +95,7 @@ Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t
   const Clip& clip = bench.clips()[clip_index];
   STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
   STAC_ASSIGN_OR_RETURN(const Profile profile, bench.NetworkProfile(network));
-  const ScaledClip& motion = bench.Scaled(clip_index, 1);
+  const ClipMotion& motion = bench.Motion(clip_index);
   const RegionGrid regions{.frame_width = clip.width(), .frame_height = clip.height()};
   const Objective projection{.seed = bench.experiment().seed};
   const LevelLadder ladder = profile.ladder();
@@ -112,7 +112,7 @@ Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t
     fresh["paper"].push_back(Printed(loss.gradients.front(), profile, regions, kBaseQp).levels);
     fresh["power"].push_back(
         PowerLevels(RegionSensitivity(random.gradients, regions), kBaseQp, {}, ladder));
-    const FlowField& flow = motion.then_from_now[frame.id];
+    const FlowField& flow = motion[frame.id];
     chain.Advance(flow);
     chain.AddAnchor(frame.id, frame.width(), frame.height(), flow.step);
     for (const int distance : kDistances) {

@@ -4,21 +4,20 @@
 
 #include "stac/base/bytes.h"
 #include "stac/base/check.h"
-#include "stac/capture/frame_scale.h"
 
 namespace stac {
 namespace {
 
 class StoredFlow final : public OpticalFlow {
  public:
-  explicit StoredFlow(const ScaledClip& clip) : clip_(clip) {}
+  explicit StoredFlow(const ClipMotion& motion) : motion_(motion) {}
   void Next(const Frame& now, FlowField& field) override {
-    STAC_CHECK(now.id < clip_.then_from_now.size());
-    field = clip_.then_from_now[now.id];
+    STAC_CHECK(now.id < motion_.size());
+    field = motion_[now.id];
   }
 
  private:
-  const ScaledClip& clip_;
+  const ClipMotion& motion_;
 };
 
 class ZeroFlow final : public OpticalFlow {
@@ -33,11 +32,6 @@ class ZeroFlow final : public OpticalFlow {
              .frame_height = now.height()};
   }
 };
-
-Size ScaledSize(int width, int height, double scale) {
-  return {std::max(16, EvenFloor(static_cast<int>(std::lround(width * scale)))),
-          std::max(16, EvenFloor(static_cast<int>(std::lround(height * scale))))};
-}
 
 }  // namespace
 
@@ -79,20 +73,15 @@ Result<Clip> LoadClip(const ClipEntry& entry, const LabTools& tools) {
   return clip;
 }
 
-ScaledClip ScaleClip(const Clip& clip, double scale, const LabTools& tools) {
-  ScaledClip out;
-  const Size size = ScaledSize(clip.width(), clip.height(), scale);
+ClipMotion MotionOf(const Clip& clip, const LabTools& tools) {
+  ClipMotion motion;
   const auto flow = tools.make_flow();
-  for (const Frame& frame : clip.frames) {
-    const bool same = size.width == frame.width() && size.height == frame.height();
-    out.frames.push_back(same ? frame : ShrinkFrame(frame, size));
-    flow->Next(out.frames.back(), out.then_from_now.emplace_back());
-  }
-  return out;
+  for (const Frame& frame : clip.frames) flow->Next(frame, motion.emplace_back());
+  return motion;
 }
 
-std::unique_ptr<OpticalFlow> MakeStoredFlow(const ScaledClip& clip) {
-  return std::make_unique<StoredFlow>(clip);
+std::unique_ptr<OpticalFlow> MakeStoredFlow(const ClipMotion& motion) {
+  return std::make_unique<StoredFlow>(motion);
 }
 
 std::unique_ptr<OpticalFlow> MakeZeroFlow() { return std::make_unique<ZeroFlow>(); }

@@ -28,16 +28,13 @@ struct Clip {
 // Fails if the clip has less than two frames, or if human labels were asked for and are missing.
 Result<Clip> LoadClip(const ClipEntry& entry, const LabTools& tools);
 
-// The frames at which a system codes: the clip's own, or reduced ones, and the motion between
-// them. Made once per clip and scale.
-struct ScaledClip {
-  std::vector<Frame> frames;
-  std::vector<FlowField> then_from_now;  // of each frame; zero for the first
-};
-ScaledClip ScaleClip(const Clip& clip, double scale, const LabTools& tools);
+// The motion of each of a clip's frames since the one before (then_from_now); zero for the first.
+// Made once per clip.
+using ClipMotion = std::vector<FlowField>;
+ClipMotion MotionOf(const Clip& clip, const LabTools& tools);
 
-// Plays back stored motion, by the frame's id. `clip` must outlive it.
-std::unique_ptr<OpticalFlow> MakeStoredFlow(const ScaledClip& clip);
+// Plays back stored motion, by the frame's id. `motion` must outlive it.
+std::unique_ptr<OpticalFlow> MakeStoredFlow(const ClipMotion& motion);
 // Zero motion, for systems that do not use any.
 std::unique_ptr<OpticalFlow> MakeZeroFlow();
 

@@ -6,13 +6,11 @@
 
 #include "stac/base/check.h"
 #include "stac/capture/frame_scale.h"
-#include "stac/codec/label_coder.h"
 #include "stac/lab/label_mapping.h"
 #include "stac/lab/segment_meter.h"
 #include "stac/lab/segmenter_wrappers.h"
 #include "stac/lab/session_options.h"
 #include "stac/lab/two_level_plan.h"
-#include "stac/propagate/warp.h"
 #include "stac/video/accuracy.h"
 
 namespace stac {
@@ -26,66 +24,27 @@ struct Traffic {
   size_t feedback = 0;  // levels included
 };
 
-// Labels at full size for a system that codes at a smaller size: those of the last keyframe at
-// full size, held or moved along the motion of the full frames.
-class FullSizeLabels {
- public:
-  FullSizeLabels(bool propagate, const ScaledClip& full) : propagate_(propagate), full_(full) {}
-
-  // Bytes that the keyframe's labels take, coded against the last ones.
-  Result<size_t> OnKeyframe(FrameId id, const LabelMap& labels) {
-    STAC_ASSIGN_OR_RETURN(const Bytes coded,
-                          EncodeLabels(labels, labels_.empty() ? nullptr : &labels_));
-    labels_ = labels;
-    anchor_ = id;
-    chain_.Clear();
-    const Frame& frame = full_.frames[id];
-    chain_.AddAnchor(id, frame.width(), frame.height(), full_.then_from_now[id].step);
-    return coded.size();
-  }
-  void OnFrame(FrameId id) {
-    if (propagate_) chain_.Advance(full_.then_from_now[id]);
-  }
-  const LabelMap& Now() {
-    if (!propagate_) return labels_;
-    const FlowField* flow = chain_.Find(anchor_);
-    STAC_CHECK(flow != nullptr);
-    WarpLabels(labels_, *flow, warped_);
-    return warped_;
-  }
-
- private:
-  bool propagate_;
-  const ScaledClip& full_;
-  LabelMap labels_, warped_;
-  FrameId anchor_ = 0;
-  MotionChain chain_;
-};
-
 class Loop {
  public:
   Loop(const SystemSpec& spec, const PointInputs& in, const LabTools& tools)
       : spec_(spec),
         in_(in),
-        reduced_(in.scaled.frames.front().width() != in.clip.width()),
         profile_(ProfileOf(spec, in.profile)),
         labels_only_(in.network),
-        enlarging_(UsesLevels(spec) ? in.network : labels_only_, in.clip.width(), in.clip.height()),
-        device_(DeviceOptionsOf(spec, in.scaled.frames.front(), in.clip.fps),
-                NeedsMotion() ? MakeStoredFlow(in.scaled) : MakeZeroFlow(),
+        device_(DeviceOptionsOf(spec, in.clip.frames.front(), in.clip.fps),
+                NeedsMotion() ? MakeStoredFlow(in.motion) : MakeZeroFlow(),
                 EncoderOf(spec, profile_, in.clip.fps, tools), &clock_),
         server_(ServerOptionsOf(spec, in.seed), profile_, in.network.info(),
-                DecoderOf(spec, in.scaled.frames.front().color(), tools), &clock_),
-        full_labels_(spec.Flag("propagate"), in.full),
+                DecoderOf(spec, in.clip.frames.front().color(), tools), &clock_),
         scores_(in.network.info().class_count) {
     if (in.per_second) segments_.emplace(in.clip, in.network.info().class_count);
   }
 
   Status Connect() {
-    STAC_RETURN_IF_ERROR(device_.OnWelcome(server_.OnHello(device_.MakeHello())));
     Configuration configuration = ConfigurationOf(spec_);
     configuration.keyframe_fps = KeyframeRate(spec_, in_.clip.fps);
     device_.Configure(configuration);
+    STAC_RETURN_IF_ERROR(device_.OnWelcome(server_.OnHello(device_.MakeHello())));
     STAC_RETURN_IF_ERROR(server_.OnMessage(configuration));
     if (!in_.clip.human.empty()) {
       STAC_ASSIGN_OR_RETURN(mapping_,
@@ -98,7 +57,6 @@ class Loop {
   Status OnFrame(const Frame& frame) {
     clock_.AdvanceTo(frame.pts);
     device_.OnFrame(frame);
-    full_labels_.OnFrame(frame.id);
     std::optional<Grid<float>> wanted = WantedQp(frame);
     if (const auto job = device_.PlanKeyframe(wanted ? &*wanted : nullptr)) {
       STAC_RETURN_IF_ERROR(SendKeyframe(*job));
@@ -146,25 +104,22 @@ class Loop {
     return spec_.Flag("propagate") || (UsesLevels(spec_) && spec_.Flag("propagate_levels"));
   }
 
-  Segmenter& network() {
-    if (reduced_) return enlarging_;
-    return UsesLevels(spec_) ? in_.network : labels_only_;
-  }
+  Segmenter& network() { return UsesLevels(spec_) ? in_.network : labels_only_; }
 
   // QPs that replace the session's own plan: all of a baseline's, and those of our first frame
   // where another quality is wanted for it.
   std::optional<Grid<float>> WantedQp(const Frame& frame) const {
     if (!PlansQp(spec_)) return std::nullopt;
+    const Size coded = device_.coded_size();
     const double first_offset = frame.id == 0 ? spec_.Number("first_offset") : 0;
     std::optional<Grid<float>> wanted;
     if (spec_.kind() == SystemKind::kAccMpeg) {
       const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
       wanted = AccMpegQp((*in_.importance)[assessed], spec_);
     } else if (spec_.kind() == SystemKind::kBoundary) {
-      wanted =
-          BoundaryQp(ShrinkLabels(in_.reference[frame.id], {frame.width(), frame.height()}), spec_);
+      wanted = BoundaryQp(ShrinkLabels(in_.reference[frame.id], coded), spec_);
     } else if (first_offset != 0) {
-      const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+      const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
       wanted.emplace(grid.mb_columns(), grid.mb_rows(), static_cast<float>(spec_.Number("qp")));
     }
     if (wanted) {
@@ -194,10 +149,10 @@ class Loop {
     STAC_ASSIGN_OR_RETURN(const ServerAnswer answer, server_.Segment(*pending, network(), 0));
     decode_ms_ += answer.stats.decode_ms;
     network_ms_ += answer.stats.forward_ms + answer.stats.gradient_ms;
-    return Deliver(job.frame.id, answer);
+    return Deliver(answer);
   }
 
-  Status Deliver(FrameId id, const ServerAnswer& answer) {
+  Status Deliver(const ServerAnswer& answer) {
     for (const Message& message : answer.messages) {
       const Bytes wire = Serialize(message);
       STAC_ASSIGN_OR_RETURN(const Message arrived, Parse(wire));
@@ -208,15 +163,8 @@ class Loop {
         if (!UsesLevels(spec_)) continue;
         traffic_.levels += wire.size();
       }
-      if (std::holds_alternative<Labels>(message) && (reduced_ || !DeviceNeedsLabels(spec_))) {
-        continue;
-      }
+      if (std::holds_alternative<Labels>(message) && !DeviceNeedsLabels(spec_)) continue;
       traffic_.feedback += wire.size();
-    }
-    if (reduced_) {
-      STAC_ASSIGN_OR_RETURN(const size_t bytes,
-                            full_labels_.OnKeyframe(id, enlarging_.full_labels()));
-      if (DeviceNeedsLabels(spec_)) traffic_.feedback += bytes;
     }
     return OkStatus();
   }
@@ -236,7 +184,7 @@ class Loop {
   void Score(FrameId id) {
     const LabelMap* upstream = server_.upstream_labels();
     const bool moved = upstream != nullptr && server_.upstream_frame() == id;
-    const LabelMap& shown = reduced_ ? full_labels_.Now() : moved ? *upstream : device_.labels();
+    const LabelMap& shown = moved ? *upstream : device_.labels();
     scores_.Add(in_.reference[id], shown);
     if (segments_) {
       segments_->Add(id, in_.reference[id], shown, traffic_.video + traffic_.upstream_labels,
@@ -249,14 +197,11 @@ class Loop {
 
   const SystemSpec& spec_;
   const PointInputs& in_;
-  bool reduced_;
   Profile profile_;
   ManualClock clock_;
   LabelsOnlySegmenter labels_only_;
-  EnlargingSegmenter enlarging_;
   DeviceSession device_;
   ServerSession server_;
-  FullSizeLabels full_labels_;
   ConfusionMatrix scores_;
   std::optional<SegmentMeter> segments_;
   std::optional<LabelMapping> mapping_;
@@ -275,7 +220,7 @@ Result<ResultRow> RunPoint(const SystemSpec& spec, const PointInputs& inputs,
   STAC_CHECK(spec.kind() != SystemKind::kAccMpeg || inputs.importance != nullptr);
   Loop loop(spec, inputs, tools);
   STAC_RETURN_IF_ERROR(loop.Connect());
-  for (const Frame& frame : inputs.scaled.frames) STAC_RETURN_IF_ERROR(loop.OnFrame(frame));
+  for (const Frame& frame : inputs.clip.frames) STAC_RETURN_IF_ERROR(loop.OnFrame(frame));
   return loop.Finish();
 }
 

@@ -13,12 +13,11 @@ namespace stac {
 // Everything one operating point reads. All borrowed.
 struct PointInputs {
   const Clip& clip;
-  const ScaledClip& scaled;                // at the system's scale
-  const ScaledClip& full;                  // at scale 1
+  const ClipMotion& motion;
   const std::vector<LabelMap>& reference;  // the network's labels of the raw frames
   Segmenter& network;
   const Profile& profile;
-  // accmpeg: importance of each frame's macroblocks at the system's scale; null for others.
+  // accmpeg: importance of each frame's macroblocks as they are coded; null for others.
   const std::vector<SensitivityMap>* importance = nullptr;
   uint64_t seed = 1;
   bool per_second = false;  // fill the row's segments

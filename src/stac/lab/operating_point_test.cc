@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "stac/capture/frame_scale.h"
 #include "stac/lab/reference.h"
 #include "stac/lab/test_tools.h"
 #include "stac/segment/fake_segmenter.h"
@@ -18,18 +19,19 @@ class OperatingPointTest : public ::testing::Test {
     for (const Frame& frame : clip_.frames) {
       reference_.push_back(network_.Run(frame).value().labels);
     }
-    full_ = ScaleClip(clip_, 1, tools_);
-    importance_.assign(clip_.frames.size(), SensitivityMap(8, 6, 1.0f));
+    motion_ = MotionOf(clip_, tools_);
   }
 
   ResultRow Run(const std::string& text) {
     const SystemSpec spec = SystemSpec::Parse(text).value();
-    const ScaledClip scaled = ScaleClip(clip_, spec.scale(), tools_);
+    const Size coded = CodedSize({clip_.width(), clip_.height()}, spec.scale());
+    const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
+    importance_.assign(clip_.frames.size(),
+                       SensitivityMap(grid.mb_columns(), grid.mb_rows(), 1.0f));
     const Profile profile = UncalibratedProfile("fake", network_.info().hash, kClasses);
     auto row = RunPoint(spec,
                         {.clip = clip_,
-                         .scaled = scaled,
-                         .full = full_,
+                         .motion = motion_,
                          .reference = reference_,
                          .network = network_,
                          .profile = profile,
@@ -42,22 +44,48 @@ class OperatingPointTest : public ::testing::Test {
   LabTools tools_ = TestTools();
   FakeSegmenter network_{kClasses};
   Clip clip_;
-  ScaledClip full_;
+  ClipMotion motion_;
   std::vector<LabelMap> reference_;
   std::vector<SensitivityMap> importance_;
 };
 
 TEST_F(OperatingPointTest, EverySystemRuns) {
-  for (const char* system :
-       {"jpeg:quality=80", "h264:crf=24", "h264:crf=24,aq=0", "h264-abr:kbps=400", "grace:step=8",
-        "grace+:step=8,fps=5", "accmpeg:qp=26", "casva:qp=26,scale=0.5,fps=5", "boundary:qp=26",
-        "stac:qp=26", "stac:paper,qp=26", "stac:single,qp=26", "stac:qp=26,fps=5,scale=0.75"}) {
+  for (const char* system : {"jpeg:quality=80",
+                             "h264:crf=24",
+                             "h264:crf=24,aq=0",
+                             "h264-abr:kbps=400",
+                             "grace:step=8",
+                             "grace+:step=8,fps=5",
+                             "accmpeg:qp=26",
+                             "casva:qp=26,scale=0.5,fps=5",
+                             "boundary:qp=26",
+                             "stac:qp=26",
+                             "stac:paper,qp=26",
+                             "stac:single,qp=26",
+                             "stac:qp=26,fps=5,scale=0.75",
+                             "stac:qp=26,scale=0.5,refine=1",
+                             "stac:qp=26,fps=5,scale=0.5,consumer=server",
+                             "accmpeg:qp=26,scale=0.75",
+                             "boundary:qp=26,scale=0.5",
+                             "jpeg:quality=80,scale=0.5",
+                             "grace+:step=8,fps=5,scale=0.5",
+                             "h264:crf=24,scale=0.25"}) {
     const ResultRow row = Run(system);
     EXPECT_EQ(row.frames, 8) << system;
     EXPECT_GT(row.pa, 0.5) << system;
     EXPECT_LE(row.pa, 1.0) << system;
     EXPECT_GT(row.video_kbps, 0) << system;
     EXPECT_DOUBLE_EQ(row.total_kbps, row.video_kbps + row.label_kbps + row.feedback_kbps);
+  }
+}
+
+TEST_F(OperatingPointTest, AReducedSizeCostsLessAndKeepsFullLabels) {
+  for (const char* system : {"h264:crf=24", "stac:qp=24,fps=5"}) {
+    const ResultRow full = Run(system), half = Run(std::string(system) + ",scale=0.5");
+    EXPECT_EQ(half.scale, 0.5);
+    EXPECT_EQ(half.keyframes, full.keyframes);
+    EXPECT_LT(half.video_kbps, 0.7 * full.video_kbps) << system;
+    EXPECT_GT(half.pa, full.pa - 0.15) << system;
   }
 }
 

@@ -1,20 +1,13 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
-#include <random>
 
 #include "stac/lab/jpeg_stream.h"
 #include "stac/lab/label_mapping.h"
 #include "stac/lab/two_level_plan.h"
-#include "stac/lab/upscale.h"
 
 namespace stac {
 namespace {
-
-PlaneView View(const Grid<uint8_t>& grid) {
-  return {
-      .data = grid.data(), .width = grid.width(), .height = grid.height(), .stride = grid.width()};
-}
 
 TEST(LabelMapping, GroupsCityscapesAsCamVidDoes) {
   const auto mapping = LabelMapping::Make("camvid11", 19);
@@ -33,32 +26,6 @@ TEST(LabelMapping, EqualClassesStayAndOthersAreRefused) {
   EXPECT_EQ(LabelMapping::Make("train_ids", 19)->FromNetwork(labels), labels);
   EXPECT_FALSE(LabelMapping::Make("train_ids", 11).has_value());
   EXPECT_FALSE(LabelMapping::Make("camvid11", 21).has_value());
-}
-
-TEST(PlaneScaler, KeepsConstantsAndTheSameSize) {
-  const Grid<uint8_t> flat(6, 4, 77);
-  const Grid<float> large = PlaneScaler(6, 4, 11, 9).Enlarge(View(flat));
-  for (const float value : large) EXPECT_NEAR(value, 77, 1e-4);
-  Grid<uint8_t> ramp(5, 3);
-  for (size_t i = 0; i < ramp.size(); ++i) ramp[i] = static_cast<uint8_t>(i * 7);
-  const Grid<float> same = PlaneScaler(5, 3, 5, 3).Enlarge(View(ramp));
-  for (size_t i = 0; i < ramp.size(); ++i) EXPECT_NEAR(same[i], ramp[i], 1e-4);
-}
-
-TEST(PlaneScaler, AdjointIsTheTransposeOfEnlarge) {
-  std::mt19937 random(1);
-  Grid<uint8_t> small(7, 5);
-  for (auto& value : small) value = static_cast<uint8_t>(random() % 256);
-  Grid<float> gradient(12, 9);
-  for (auto& value : gradient) value = static_cast<float>(random() % 1000) / 500 - 1;
-  const PlaneScaler scaler(7, 5, 12, 9);
-  const Grid<float> large = scaler.Enlarge(View(small));
-  const Grid<float> back = scaler.Adjoint(gradient);
-  double forward = 0, backward = 0;
-  for (size_t i = 0; i < large.size(); ++i) forward += double{large[i]} * gradient[i];
-  for (size_t i = 0; i < small.size(); ++i) backward += double{back[i]} * small[i];
-  EXPECT_NEAR(forward, backward, 1e-2);
-  EXPECT_GT(std::abs(forward), 1);
 }
 
 TEST(GraceTables, AreOneShapeTimesB) {

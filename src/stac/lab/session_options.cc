@@ -99,6 +99,7 @@ Configuration ConfigurationOf(const SystemSpec& spec) {
   Configuration configuration;
   if (PlansQp(spec)) configuration.base_qp = spec.Number("qp");
   configuration.keyframe_fps = spec.Number("fps");
+  configuration.scale = spec.scale();
   return configuration;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "stac/base/clock.h"
+#include "stac/capture/frame_scale.h"
 #include "stac/lab/operating_point.h"
 #include "stac/lab/reference.h"
 #include "stac/quant/calibrate.h"
@@ -41,12 +42,11 @@ Result<Segmenter*> Workbench::Network(size_t network, int gradient_downscale) {
   return networks_.emplace(key, std::move(loaded)).first->second.get();
 }
 
-const ScaledClip& Workbench::Scaled(size_t clip, double scale) {
-  const auto found = scaled_.find({clip, scale});
-  if (found != scaled_.end()) return found->second;
-  std::erase_if(scaled_, [&](const auto& held) { return held.first.first != clip; });
-  return scaled_.emplace(std::pair{clip, scale}, ScaleClip(clips_[clip], scale, tools_))
-      .first->second;
+const ClipMotion& Workbench::Motion(size_t clip) {
+  const auto found = motion_.find(clip);
+  if (found != motion_.end()) return found->second;
+  motion_.clear();  // it takes memory, and points come clip by clip
+  return motion_.emplace(clip, MotionOf(clips_[clip], tools_)).first->second;
 }
 
 Result<const std::vector<LabelMap>*> Workbench::Reference(size_t network, size_t clip) {
@@ -122,13 +122,12 @@ Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
     STAC_ASSIGN_OR_RETURN(const Profile profile, NetworkProfile(point.network));
     const std::vector<SensitivityMap>* importance = nullptr;
     std::vector<SensitivityMap> resampled;
-    const ScaledClip& full = Scaled(point.clip, 1);
-    const ScaledClip& scaled = Scaled(point.clip, point.spec.scale());
+    const Clip& clip = clips_[point.clip];
     if (point.spec.kind() == SystemKind::kAccMpeg) {
       STAC_ASSIGN_OR_RETURN(importance,
                             Importance(point.network, point.clip, point.spec.PredictsMap()));
-      const Frame& frame = scaled.frames.front();
-      const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+      const Size coded = CodedSize({clip.width(), clip.height()}, point.spec.scale());
+      const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
       if (!importance->front().SameSize(grid.mb_columns(), grid.mb_rows())) {
         for (const SensitivityMap& map : *importance) {
           resampled.push_back(ResampleMap(map, grid.mb_columns(), grid.mb_rows()));
@@ -137,9 +136,8 @@ Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
       }
     }
     STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(point.network, downscale));
-    const PointInputs inputs{.clip = clips_[point.clip],
-                             .scaled = scaled,
-                             .full = full,
+    const PointInputs inputs{.clip = clip,
+                             .motion = Motion(point.clip),
                              .reference = *reference,
                              .network = *segmenter,
                              .profile = profile,

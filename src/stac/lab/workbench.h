@@ -23,7 +23,7 @@ struct CalibrationFrames {
 };
 
 // What one worker process keeps between operating points: the networks, what they said about raw
-// frames, reduced clips and their motion. Clips are loaded before the workers are forked and
+// frames, and the clips' motion. Clips are loaded before the workers are forked and
 // shared. Not thread-safe.
 class Workbench {
  public:
@@ -45,7 +45,7 @@ class Workbench {
                                                         bool predicted);
   // gradient_downscale: see SegmenterOptions.
   Result<Segmenter*> Network(size_t network, int gradient_downscale);
-  const ScaledClip& Scaled(size_t clip, double scale);
+  const ClipMotion& Motion(size_t clip);
   const ExperimentSpec& experiment() const { return experiment_; }
   const std::vector<Clip>& clips() const { return clips_; }
 
@@ -62,7 +62,7 @@ class Workbench {
   std::map<size_t, Profile> profiles_;
   std::map<std::pair<size_t, size_t>, std::vector<LabelMap>> references_;
   std::map<std::tuple<size_t, size_t, bool>, std::vector<SensitivityMap>> importance_;
-  std::map<std::pair<size_t, double>, ScaledClip> scaled_;
+  std::map<size_t, ClipMotion> motion_;
 };
 
 // Importance per macroblock of a frame for the macroblocks of the same frame at another size.

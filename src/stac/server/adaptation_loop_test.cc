@@ -20,7 +20,14 @@ constexpr char kTuner[] = R"({"format": "stac-tuner-1", "origin": "by hand",
   "input_mean": [0, 0, 0, 0, 0, 0], "input_scale": [1, 1, 1, 1, 1, 1],
   "layers": [{"weights": [[0.5, -0.5, 0, 0, 0, 0], [-0.5, 0.5, 0, 0, 0, 0]], "bias": [0, 0]}]})";
 
+// With a third output: smaller by a quarter of an octave for every octave that 256 kb/s are missed.
+constexpr char kThreeKnobs[] = R"({"format": "stac-tuner-1", "origin": "by hand",
+  "input_mean": [0, 0, 0, 0, 0, 0], "input_scale": [1, 1, 1, 1, 1, 1],
+  "layers": [{"weights": [[0.25, -0.25, 0, 0, 0, 0], [-0.5, 0.5, 0, 0, 0, 0],
+                          [0, 0.25, 0, 0, 0, 0]], "bias": [0, 0, -2]}]})";
+
 struct Second {
+  double scale = 0;
   double accuracy = 0;
   double kbps = 0;
   double keyframes = 0;
@@ -30,10 +37,10 @@ struct Second {
 // The device's side as LiveDevice has it and the server's, over a simulated link in virtual time.
 class Stream {
  public:
-  Stream(const Trace& up, double share)
+  Stream(const Trace& up, double share, const char* tuner = kTuner)
       : links_(MakeSimulatedLink({.up = {.trace = up}, .down = {.trace = ConstantTrace(20'000)}},
                                  &loop_.clock)),
-        adaptation_(MakeTunerController(*TunerNetwork::FromJson(kTuner), {}),
+        adaptation_(MakeTunerController(*TunerNetwork::FromJson(tuner), {}),
                     {.start = {.base_qp = 30, .keyframe_fps = 5}, .share = share}) {
     EXPECT_TRUE(loop_.Connect());
     loop_.device->Configure({.base_qp = 30, .keyframe_fps = 5});
@@ -82,9 +89,11 @@ class Stream {
     if (stats.messages_expired > expired_) device.OnMessagesExpired();
     expired_ = stats.messages_expired;
     if (const auto record = adaptation_.Decide(loop_.clock.Now(), stats)) {
-      device.Configure(
-          {.base_qp = record->decision.base_qp, .keyframe_fps = record->decision.keyframe_fps});
+      device.Configure({.base_qp = record->decision.base_qp,
+                        .keyframe_fps = record->decision.keyframe_fps,
+                        .scale = record->decision.scale});
     }
+    second.scale = device.configuration().scale;
     if (!adaptation_.MayCode(loop_.clock.Now(), stats)) {
       ++second.skipped;
       return;
@@ -151,6 +160,31 @@ TEST(AdaptationLoopTest, SpendsWhatTheLinkCarries) {
   EXPECT_LT(rich, 1.05 * 300);
   EXPECT_GT(poor, 0.6 * 80);
   EXPECT_LT(poor, 1.05 * 80);
+}
+
+TEST(AdaptationLoopTest, TheSizeIsAKnobThatMovesSeldom) {
+  const Trace trace{.name = "steps", .points = {{0, 300}, {9, 60}}, .duration_s = 24};
+  Stream stream(trace, 0.9, kThreeKnobs);
+  const auto seconds = stream.Run(24);
+  EXPECT_EQ(stream.errors, 0);
+  EXPECT_LE(stream.frames_without_labels, 3);
+  int changes = 0, held = 0;
+  for (size_t s = 1; s < seconds.size(); ++s) {
+    ++held;
+    if (seconds[s].scale == seconds[s - 1].scale) continue;
+    // Up only after five seconds; down at once when the bandwidth falls.
+    if (seconds[s].scale > seconds[s - 1].scale) {
+      EXPECT_GE(held, 5) << s;
+    }
+    ++changes;
+    held = 0;
+  }
+  EXPECT_GE(changes, 1);
+  EXPECT_LE(changes, 4);
+  EXPECT_LT(seconds.back().scale, 1);
+  EXPECT_EQ(stream.forced_idrs, 1 + changes);  // the start, and each size
+  EXPECT_LT(Mean(seconds, 14, 24, &Second::kbps), 1.05 * 60);
+  EXPECT_GT(Mean(seconds, 14, 24, &Second::kbps), 0.5 * 60);
 }
 
 TEST(AdaptationLoopTest, LabelsOutliveAnOutageAndTheQualityIsBackInTwoSeconds) {

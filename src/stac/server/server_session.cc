@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "stac/base/check.h"
+#include "stac/capture/frame_scale.h"
 #include "stac/codec/label_coder.h"
 #include "stac/propagate/block_motion.h"
 #include "stac/quant/budget.h"
@@ -104,17 +105,22 @@ Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded
   Stopwatch watch;
   auto decoded = decoder_->Decode(coded.access_unit);
   if (!decoded) return reject(decoded.error().message);
-  if (decoded->frame.width() != hello_.width || decoded->frame.height() != hello_.height) {
-    return Fail("frame {} is {}x{}, but {}x{} was announced", coded.frame, decoded->frame.width(),
-                decoded->frame.height(), hello_.width, hello_.height);
+  const Size full{hello_.width, hello_.height};
+  if (!IsCodedSize(full, {decoded->frame.width(), decoded->frame.height()})) {
+    return Fail(
+        "frame {} is {}x{}; {}x{} was announced, so it may be that or down to a quarter "
+        "of it, in proportion",
+        coded.frame, decoded->frame.width(), decoded->frame.height(), full.width, full.height);
   }
   if (coded.reconstruction_hash != 0 && coded.reconstruction_hash != HashPixels(decoded->frame)) {
     return reject("the decoded picture differs from the encoder's reconstruction");
   }
   need_idr_ = false;
-  decoded->frame.id = coded.frame;
-  decoded->frame.pts = coded.capture_time;
-  pending_.push_back({.frame = std::move(decoded->frame),
+  // Here and not before the network, which has more to do.
+  Frame frame = EnlargeFrame(decoded->frame, full);
+  frame.id = coded.frame;
+  frame.pts = coded.capture_time;
+  pending_.push_back({.frame = std::move(frame),
                       .held = coded.held,
                       .configuration = configuration_,
                       .arrived = arrived,

@@ -41,11 +41,11 @@ struct ServerOptions {
 
 // A decoded keyframe that waits for the network.
 struct PendingFrame {
-  Frame frame;
+  Frame frame;                  // at the size announced, however small it was coded
   FrameId held = 0;             // newest answer that the device holds; its own id: none
   Configuration configuration;  // in force when it arrived
   Micros arrived = 0;
-  double decode_ms = 0;
+  double decode_ms = 0;  // with scaling up
 };
 
 // What one keyframe led to: replies in sending order, and the maps for logs and pictures.
@@ -58,8 +58,10 @@ struct ServerAnswer {
 };
 
 // The server's side of one device's session (section IV-B): decode, segment, sensitivity, levels,
-// reply. A stepped object without threads; not thread-safe, except that OnMessage, NextObjective
-// and Answer may run on a thread each (one call of each at a time).
+// reply. Keyframes may be coded smaller than announced (Configuration::scale); they are scaled up
+// when they are decoded, so that all maps are at the full size. A stepped object without threads;
+// not thread-safe, except that OnMessage, NextObjective and Answer may run on a thread each (one
+// call of each at a time).
 class ServerSession {
  public:
   using DecoderFactory =

@@ -173,10 +173,13 @@ void Write(const Configuration& from, wire::Envelope& envelope) {
   wire::Configuration& to = *envelope.mutable_configuration();
   to.set_base_qp(from.base_qp);
   to.set_keyframe_fps(from.keyframe_fps);
+  if (from.scale != 1) to.set_scale(from.scale);
 }
 
 Result<Message> Read(const wire::Configuration& from, uint32_t) {
-  return Configuration{.base_qp = from.base_qp(), .keyframe_fps = from.keyframe_fps()};
+  return Configuration{.base_qp = from.base_qp(),
+                       .keyframe_fps = from.keyframe_fps(),
+                       .scale = from.has_scale() ? from.scale() : 1};
 }
 
 void Write(const Bye& from, wire::Envelope& envelope) {

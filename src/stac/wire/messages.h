@@ -27,7 +27,7 @@ inline constexpr double kMaxFps = 1000;
 struct Hello {
   uint32_t version = kProtocolVersion;
   std::string device;  // 1..64 characters
-  int width = 0;       // even, 16..16384
+  int width = 0;       // of the camera's frames and of all maps; even, 16..16384
   int height = 0;
   double fps = 0;  // > 0
   ColorSpec color;
@@ -52,7 +52,9 @@ struct CodedFrame {
   FrameId frame = 0;
   Micros capture_time = 0;  // device clock, within +-2^60
   bool idr = false;
-  Bytes access_unit;                 // not empty
+  // Not empty. The picture may be smaller than announced: between a quarter and the full width and
+  // height, in their proportion (IsCodedSize, capture/frame_scale.h).
+  Bytes access_unit;
   uint64_t reconstruction_hash = 0;  // 0: not given (debug mode)
   // The newest frame whose levels and labels the device holds, for predictive coding of the
   // feedback; not after `frame`; equal to it: none.
@@ -99,6 +101,9 @@ struct Configuration {
   // -20..71: levels far from the average still reach both ends of the QP range.
   double base_qp = 30;
   double keyframe_fps = 0;
+  // At which keyframes are coded, of the width and height that were announced: 0.25..1. For the
+  // record: each picture carries its own size.
+  double scale = 1;
   friend bool operator==(const Configuration&, const Configuration&) = default;
 };
 struct Bye {

@@ -51,7 +51,7 @@ std::vector<Message> OneOfEachKind() {
                       .gradient_ms = 19.5,
                       .queue = 3,
                       .error = "frame 8 is missing"},
-          Configuration{.base_qp = 31.5, .keyframe_fps = 2.5},
+          Configuration{.base_qp = 31.5, .keyframe_fps = 2.5, .scale = 0.75},
           Bye{.reason = "interrupted"},
           PropagatedMotion{.frame = 12, .anchor = 9, .previous = 11, .coded = {4, 0}}};
 }
@@ -71,6 +71,32 @@ TEST(MessagesTest, BytesOnTheWireAreFixed) {
   // Field 1 (version) = 1; field 7 (labels) of 7 bytes: frame (1) = 9, coded (2) = 2 bytes.
   EXPECT_EQ(Serialize(Labels{.frame = 9, .coded = {0xAA, 0xBB}}),
             (Bytes{0x08, 1, 0x3A, 6, 0x08, 9, 0x12, 2, 0xAA, 0xBB}));
+}
+
+TEST(MessagesTest, TheScaleIsOneWhereItIsAbsent) {
+  const Configuration full{.base_qp = 31.5, .keyframe_fps = 2.5};
+  const Bytes bytes = Serialize(full);
+  EXPECT_EQ(std::get<Configuration>(*Parse(bytes)), full);
+  // As senders had it that knew no scale: field 9 (configuration) with two doubles.
+  EXPECT_EQ(bytes.size(), 2u + 2 + 2 * 9);
+  // A third field says so, and is checked: 0 is not the same as absent.
+  const auto with = [&](double scale) {
+    Bytes longer = bytes;
+    longer[3] += 9;
+    longer.push_back(0x19);  // field 3, 64 bits
+    const auto* raw = reinterpret_cast<const uint8_t*>(&scale);
+    longer.insert(longer.end(), raw, raw + sizeof(scale));
+    return Parse(longer);
+  };
+  ASSERT_TRUE(with(0.25)) << with(0.25).error().message;
+  EXPECT_EQ(std::get<Configuration>(*with(0.25)).scale, 0.25);
+  EXPECT_EQ(std::get<Configuration>(*with(1)), full);
+  for (const double bad : {0.0, -0.0, 0.2499, 1.001, -1.0, 1e300, std::nan(""),
+                           std::numeric_limits<double>::infinity()}) {
+    ASSERT_FALSE(with(bad)) << bad;
+    EXPECT_THAT(with(bad).error().message, HasSubstr("the scale is")) << bad;
+    EXPECT_FALSE(Validate(Configuration{.scale = bad})) << bad;
+  }
 }
 
 TEST(MessagesTest, SmallMessagesCostFewBytesBesidesTheirPayload) {

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "stac/capture/frame_scale.h"
 #include "stac/wire/messages.h"
 #include "stac/wire/text_internal.h"
 
@@ -118,7 +119,8 @@ Status Check(const ServerStats& stats) {
 
 Status Check(const Configuration& configuration) {
   STAC_RETURN_IF_ERROR(CheckRange(configuration.base_qp, kMinBaseQp, kMaxBaseQp, "the base QP"));
-  return CheckRange(configuration.keyframe_fps, 0, kMaxFps, "the keyframe rate");
+  STAC_RETURN_IF_ERROR(CheckRange(configuration.keyframe_fps, 0, kMaxFps, "the keyframe rate"));
+  return CheckRange(configuration.scale, kMinScale, 1, "the scale");
 }
 
 Status Check(const Bye& bye) { return CheckText(bye.reason, "the reason", kMaxTextCharacters); }

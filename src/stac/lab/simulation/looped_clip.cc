@@ -17,24 +17,24 @@ class LoopedFlow final : public OpticalFlow {
 
 }  // namespace
 
-LoopedClip::LoopedClip(const Clip& clip, double scale, const LabTools& tools) : clip_(clip) {
+LoopedClip::LoopedClip(const Clip& clip, const LabTools& tools) : clip_(clip) {
   const Stopwatch watch;
-  forward_ = ScaleClip(clip, scale, tools);
-  const size_t count = forward_.frames.size();
+  forward_ = MotionOf(clip, tools);
+  const size_t count = clip.frames.size();
   const auto flow = tools.make_flow();
-  backward_from_now_.resize(count);
-  for (size_t i = count; i-- > 0;) flow->Next(forward_.frames[i], backward_from_now_[i]);
+  backward_.resize(count);
+  for (size_t i = count; i-- > 0;) flow->Next(clip.frames[i], backward_[i]);
   flow_ms_ = watch.Milliseconds() / static_cast<double>(2 * count);
 }
 
 size_t LoopedClip::ClipFrame(FrameId id) const {
-  const size_t count = forward_.frames.size();
+  const size_t count = clip_.frames.size();
   const size_t place = id % (2 * (count - 1));
   return place < count ? place : 2 * (count - 1) - place;
 }
 
 Frame LoopedClip::At(FrameId id) const {
-  Frame frame = forward_.frames[ClipFrame(id)];
+  Frame frame = clip_.frames[ClipFrame(id)];
   frame.id = id;
   frame.pts = static_cast<Micros>(std::llround(id * 1e6 / clip_.fps));
   return frame;
@@ -43,7 +43,7 @@ Frame LoopedClip::At(FrameId id) const {
 const FlowField& LoopedClip::MotionAt(FrameId id) const {
   const size_t shown = ClipFrame(id);
   const bool forwards = id == 0 || ClipFrame(id - 1) < shown;
-  return forwards ? forward_.then_from_now[shown] : backward_from_now_[shown];
+  return forwards ? forward_[shown] : backward_[shown];
 }
 
 std::unique_ptr<OpticalFlow> LoopedClip::MakeFlow() const {

@@ -8,11 +8,11 @@
 
 namespace stac {
 
-// A clip played forwards and backwards for ever, so that a stream of any length has no cuts, at
-// one size. `clip` must outlive it.
+// A clip played forwards and backwards for ever, so that a stream of any length has no cuts.
+// `clip` must outlive it.
 class LoopedClip {
  public:
-  LoopedClip(const Clip& clip, double scale, const LabTools& tools);
+  LoopedClip(const Clip& clip, const LabTools& tools);
 
   // Frame `id` of the stream; ids and times count on through all rounds.
   Frame At(FrameId id) const;
@@ -28,8 +28,8 @@ class LoopedClip {
   const FlowField& MotionAt(FrameId id) const;
 
   const Clip& clip_;
-  ScaledClip forward_;                        // then_from_now[i]: from frame i - 1
-  std::vector<FlowField> backward_from_now_;  // [i]: from frame i + 1
+  ClipMotion forward_;   // [i]: since frame i - 1
+  ClipMotion backward_;  // [i]: since frame i + 1
   double flow_ms_ = 0;
 };
 

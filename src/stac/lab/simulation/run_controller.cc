@@ -1,5 +1,6 @@
 #include "stac/lab/simulation/run_controller.h"
 
+#include "stac/adapt/stepped_scale.h"
 #include "stac/adapt/tuner.h"
 #include "stac/lab/simulation/casva_controller.h"
 
@@ -57,7 +58,7 @@ Result<std::unique_ptr<Controller>> MakeRunController(const SimulatedSystem& sys
       return MakeProfile(system, table, network);
     case ControllerKind::kTuner: {
       STAC_ASSIGN_OR_RETURN(TunerNetwork tuner, TunerNetwork::Read(system.weights));
-      return MakeTunerController(std::move(tuner), options.limits, system.share);
+      return MakeSteppedScale(MakeTunerController(std::move(tuner), options.limits, system.share));
     }
     case ControllerKind::kCasva: {
       STAC_ASSIGN_OR_RETURN(CasvaPolicy policy, CasvaPolicy::Read(system.weights));

@@ -22,7 +22,7 @@ Result<ContentMetrics> PreencodedBits(const Frame& before, const Frame& now, con
 // The content that a controller sees of one stream. Not thread-safe.
 class SegmentContent {
  public:
-  // `frames` at full size and `tools` must outlive it.
+  // `frames` and `tools` must outlive it.
   SegmentContent(ContentKind kind, const LoopedClip& frames, const LabTools& tools)
       : kind_(kind), frames_(frames), tools_(tools) {}
 

@@ -54,7 +54,7 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
       o.seconds, skip, o.start.base_qp, o.start.keyframe_fps, o.start.scale, m.min_base_qp,
       m.max_base_qp, m.min_keyframe_fps, m.max_keyframe_fps, m.min_scale, c.measured, c.flow_ms,
       c.encode_ms, c.decode_ms, c.forward_ms, c.gradient_ms, l.delay_ms, l.jitter_ms, l.loss,
-      l.down_kbps, l.discard_unfinished, l.max_backlog_ms, l.hold_to_bandwidth, o.seed,
+      l.down_kbps, l.discard_unfinished, l.gate.max_backlog_ms, l.gate.hold_to_bandwidth, o.seed,
       static_cast<int>(system.controller), system.share, system.oracle,
       static_cast<int>(system.content), system.profile);
 }
@@ -144,7 +144,7 @@ class Worker {
     STAC_ASSIGN_OR_RETURN(const auto controller,
                           MakeRunController(system, in_.table, network, options));
     auto& loops = loops_[job.clip];
-    if (!loops) loops = std::make_unique<LoopedClips>(clip, tools_);
+    if (!loops) loops = std::make_unique<LoopedClip>(clip, tools_);
     const StreamInputs inputs{.clip = clip,
                               .network = *segmenter,
                               .profile = profile,
@@ -158,7 +158,7 @@ class Worker {
   const Loaded& in_;
   const LabTools& tools_;
   Workbench bench_;
-  std::map<size_t, std::unique_ptr<LoopedClips>> loops_;  // by clip
+  std::map<size_t, std::unique_ptr<LoopedClip>> loops_;  // by clip
 };
 
 // What several streams need is made before they run side by side.

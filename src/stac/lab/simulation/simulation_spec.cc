@@ -95,8 +95,10 @@ void ReadLink(TomlReader& reader, const toml::table& table, LinkSettings& link) 
   link.down_kbps = reader.Number(table, "down_kbps", link.down_kbps, 1, 1e7, false);
   link.discard_unfinished =
       SwitchedOn(reader, table, "discard_unfinished", link.discard_unfinished);
-  link.hold_to_bandwidth = SwitchedOn(reader, table, "hold_to_bandwidth", link.hold_to_bandwidth);
-  link.max_backlog_ms = reader.Number(table, "max_backlog_ms", link.max_backlog_ms, 0, 1e6, false);
+  link.gate.hold_to_bandwidth =
+      SwitchedOn(reader, table, "hold_to_bandwidth", link.gate.hold_to_bandwidth);
+  link.gate.max_backlog_ms =
+      reader.Number(table, "max_backlog_ms", link.gate.max_backlog_ms, 0, 1e6, false);
 }
 
 NetworkType ReadNetworkType(TomlReader& reader, const toml::table& table) {

@@ -7,7 +7,6 @@
 #include <variant>
 
 #include "stac/base/check.h"
-#include "stac/device/send_budget.h"
 #include "stac/lab/session_options.h"
 #include "stac/transport/simulated_link.h"
 
@@ -18,8 +17,6 @@ constexpr Micros kNever = std::numeric_limits<Micros>::max();
 constexpr Micros kSecond = 1'000'000;
 // As the live device has it: what could not be sent for so long is worthless.
 constexpr Micros kKeyframeTtl = 2'000'000;
-// Sessions of earlier sizes whose keyframes may still be on their way.
-constexpr size_t kEpochsKept = 6;
 
 Micros FromMs(double ms) { return static_cast<Micros>(std::llround(ms * 1000)); }
 
@@ -44,26 +41,27 @@ std::optional<FrameId> FrameOf(const Message& message) {
 
 class Simulation {
  public:
-  Simulation(const SystemSpec& spec, const StreamInputs& inputs, LoopedClips& clips,
+  Simulation(const SystemSpec& spec, const StreamInputs& inputs, const LoopedClip& frames,
              const Trace& uplink, Controller& controller, const StreamOptions& options,
              const LabTools& tools)
       : spec_(spec),
         in_(inputs),
-        clips_(clips),
-        full_(clips.At(1)),
+        frames_(frames),
         controller_(controller),
         options_(options),
-        tools_(tools),
         capacity_(uplink),
         link_(MakeSimulatedLink(LinkOptions(options, uplink), &clock_)),
-        content_(options.content, full_, tools),
-        score_(full_, inputs.reference, inputs.network.info().class_count),
+        system_(spec, inputs, frames, &clock_, tools),
+        content_(options.content, frames, tools),
+        gate_(options.link.gate),
+        score_(frames, inputs.reference, inputs.network.info().class_count),
         propagates_(ShowsPropagatedLabels(spec)) {}
 
   Result<StreamResult> Run() {
+    STAC_RETURN_IF_ERROR(system_.Connect());
     const auto count = static_cast<FrameId>(std::llround(options_.seconds * in_.clip.fps));
     for (FrameId id = 0; id < count; ++id) {
-      const Micros captured = full_.At(id).pts;
+      const Micros captured = frames_.At(id).pts;
       const auto second = static_cast<size_t>(captured / kSecond);
       if (second >= result_.seconds.size()) {
         STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(second) * kSecond));
@@ -86,7 +84,6 @@ class Simulation {
     Micros ready = kNever;
   };
   struct Working {
-    StreamEpoch* epoch = nullptr;
     PendingFrame frame;
     Micros done = kNever;
   };
@@ -94,15 +91,6 @@ class Simulation {
     std::optional<FrameId> frame;  // nullopt: another message
     Micros sent = 0;
   };
-
-  StreamEpoch& epoch() { return *epochs_.back(); }
-  // Null if the frame is so old that its sessions are gone.
-  StreamEpoch* EpochOf(FrameId frame) {
-    for (auto found = epochs_.rbegin(); found != epochs_.rend(); ++found) {
-      if ((*found)->first() <= frame) return found->get();
-    }
-    return nullptr;
-  }
 
   // --- every second ---
   Status StartSecond(size_t second, FrameId next) {
@@ -134,25 +122,9 @@ class Simulation {
       if (outcome.decision != last.decision && options_.link.discard_unfinished) Discard();
     }
     result_.seconds.push_back(outcome);
-    budget_.StartSegment(clock_.Now(), outcome.told_kbps);
-    return Apply(outcome.decision, next);
-  }
-
-  Status Apply(const ControlDecision& decision, FrameId next) {
-    // Propagated labels are carried at the coded size, so those systems stay at full size.
-    const double scale = propagates_ ? 1 : decision.scale;
-    if (epochs_.empty() || scale != scale_) {
-      if (!epochs_.empty()) Flush();
-      scale_ = scale;
-      if (epochs_.size() >= kEpochsKept && working_.epoch != epochs_.front().get()) {
-        epochs_.pop_front();
-      }
-      epochs_.push_back(
-          std::make_unique<StreamEpoch>(spec_, in_, clips_.At(scale), next, &clock_, tools_));
-      STAC_RETURN_IF_ERROR(epoch().Connect());
-    }
-    epoch().Configure(decision);
-    Post(std::nullopt, Serialize(epoch().device().configuration()), 0);
+    gate_.StartSegment(clock_.Now(), outcome.told_kbps);
+    system_.Configure(outcome.decision);
+    Post(std::nullopt, Serialize(system_.device().configuration()), 0);
     return OkStatus();
   }
 
@@ -163,33 +135,23 @@ class Simulation {
       on_its_way_.pop_back();
     }
   }
-  void Lose(FrameId frame) {
-    if (StreamEpoch* owner = EpochOf(frame)) owner->device().OnKeyframeLost(frame);
-  }
-  // A keyframe of the last epoch that is still being coded goes out at once.
-  void Flush() {
-    if (coding_.ready != kNever) SendCoded();
-  }
+  void Lose(FrameId frame) { system_.device().OnKeyframeLost(frame); }
 
   // --- every frame ---
   Status Capture(FrameId id) {
-    const Frame full = full_.At(id);
-    content_.OnFrame(full);
-    DeviceSession& device = epoch().device();
-    const LabelMap& labels = device.OnFrame(epoch().frames().At(id));
+    const Frame frame = frames_.At(id);
+    content_.OnFrame(frame);
+    DeviceSession& device = system_.device();
+    const LabelMap& labels = device.OnFrame(frame);
     if (propagates_) {
       const auto& times = options_.compute;
-      score_.OnPropagated(id, labels, times.measured ? full_.flow_ms() : times.flow_ms);
+      score_.OnPropagated(id, labels, times.measured ? frames_.flow_ms() : times.flow_ms);
     }
     NoticeExpired();
-    if (coding_.ready != kNever || Backlogged()) return OkStatus();
     SecondOutcome& second = result_.seconds.back();
-    const double base_qp = second.decision.base_qp;
-    if (options_.link.hold_to_bandwidth && !budget_.Allows(clock_.Now(), base_qp)) {
-      return OkStatus();
-    }
+    if (coding_.ready != kNever || !MayCode(second)) return OkStatus();
     Stopwatch watch;
-    const auto job = epoch().Plan(epoch().frames().At(id));
+    const auto job = system_.Plan(frame);
     if (!job) return OkStatus();
     STAC_ASSIGN_OR_RETURN(EncodedFrame coded, device.Encode(*job));
     const bool idr = coded.idr;
@@ -197,22 +159,16 @@ class Simulation {
     coding_.wire = Serialize(device.MakeMessage(*job, std::move(coded)));
     coding_.ready = clock_.Now() + FromMs(options_.compute.measured ? watch.Milliseconds()
                                                                     : options_.compute.encode_ms);
-    budget_.OnCoded(coding_.wire.size(), base_qp, idr);
+    gate_.OnCoded(coding_.wire.size(), second.decision, idr);
     second.coded_kbps += static_cast<double>(coding_.wire.size()) * 8e-3;
     ++second.keyframes;
     return OkStatus();
   }
 
-  // Keyframes are dropped before they are coded, so that references stay valid.
-  bool Backlogged() const {
-    if (options_.link.max_backlog_ms <= 0) return false;
-    const LinkStats stats = link_.device->Stats();
-    const double told = result_.seconds.back().told_kbps;
-    if (told <= 0 && !options_.oracle) return false;  // nothing is known yet
-    const double kbps = std::max(told, 1.0);
-    // What is acknowledged is known a round trip late.
-    return static_cast<double>(stats.unsent_bytes) * 8 / kbps >
-           options_.link.max_backlog_ms + stats.rtt_ms;
+  bool MayCode(const SecondOutcome& second) const {
+    std::optional<double> kbps;  // before the first estimate nothing is known
+    if (second.told_kbps > 0 || options_.oracle) kbps = second.told_kbps;
+    return gate_.MayCode(clock_.Now(), second.decision, link_.device->Stats(), kbps);
   }
 
   // Messages that waited for too long are gone: whatever has not arrived may be among them.
@@ -278,29 +234,22 @@ class Simulation {
       if (frame) score_.OnArrived(*frame, on_its_way_.front().sent, clock_.Now());
       on_its_way_.pop_front();
     }
-    StreamEpoch* owner = frame ? EpochOf(*frame) : &epoch();
-    if (owner == nullptr) return OkStatus();
-    STAC_ASSIGN_OR_RETURN(const auto at_once, owner->server().OnMessage(message));
+    STAC_ASSIGN_OR_RETURN(const auto at_once, system_.server().OnMessage(message));
     return Answer(at_once);
   }
 
   Status StartWork() {
-    for (const auto& candidate : epochs_) {
-      auto pending = candidate->server().TakePending();
-      if (!pending) continue;
-      const auto& times = options_.compute;
-      const double given =
-          times.decode_ms + times.forward_ms + (UsesLevels(spec_) ? times.gradient_ms : 0);
-      working_.epoch = candidate.get();
-      working_.frame = std::move(*pending);
-      working_.done = clock_.Now() + FromMs(given);
-      if (times.measured) {  // the answer is needed to know how long it takes
-        STAC_ASSIGN_OR_RETURN(measured_, working_.epoch->Segment(working_.frame));
-        working_.done =
-            clock_.Now() + FromMs(measured_.stats.decode_ms + measured_.stats.forward_ms +
-                                  measured_.stats.gradient_ms);
-      }
-      return OkStatus();
+    auto pending = system_.server().TakePending();
+    if (!pending) return OkStatus();
+    const auto& times = options_.compute;
+    const double given =
+        times.decode_ms + times.forward_ms + (UsesLevels(spec_) ? times.gradient_ms : 0);
+    working_.frame = std::move(*pending);
+    working_.done = clock_.Now() + FromMs(given);
+    if (times.measured) {  // the answer is needed to know how long it takes
+      STAC_ASSIGN_OR_RETURN(measured_, system_.Segment(working_.frame));
+      working_.done = clock_.Now() + FromMs(measured_.stats.decode_ms + measured_.stats.forward_ms +
+                                            measured_.stats.gradient_ms);
     }
     return OkStatus();
   }
@@ -310,7 +259,7 @@ class Simulation {
     ServerAnswer answer = std::move(measured_);
     measured_ = {};
     if (!options_.compute.measured) {
-      STAC_ASSIGN_OR_RETURN(answer, working_.epoch->Segment(working_.frame));
+      STAC_ASSIGN_OR_RETURN(answer, system_.Segment(working_.frame));
     }
     answers_[working_.frame.frame.id] = std::move(answer.labels);
     return Answer(answer.messages);
@@ -327,9 +276,7 @@ class Simulation {
     STAC_ASSIGN_OR_RETURN(const Message message, Parse(wire));
     const auto frame = FrameOf(message);
     if (!frame) return Fail("the server sent a message without a frame");
-    StreamEpoch* owner = EpochOf(*frame);
-    if (owner == nullptr) return OkStatus();
-    STAC_ASSIGN_OR_RETURN(const auto report, owner->device().OnMessage(message));
+    STAC_ASSIGN_OR_RETURN(const auto report, system_.device().OnMessage(message));
     if (!report) return OkStatus();
     const auto labels = answers_.find(*frame);
     if (labels == answers_.end()) return OkStatus();  // dropped by the server, or an error
@@ -352,20 +299,17 @@ class Simulation {
 
   const SystemSpec& spec_;
   const StreamInputs& in_;
-  LoopedClips& clips_;
-  const LoopedClip& full_;
+  const LoopedClip& frames_;
   Controller& controller_;
   const StreamOptions& options_;
-  const LabTools& tools_;
 
   ManualClock clock_;
   TraceIntegral capacity_;
   SimulatedLinkPair link_;
-  std::deque<std::unique_ptr<StreamEpoch>> epochs_;  // oldest first; the last one is in use
-  double scale_ = 1;
+  StreamSystem system_;
   SegmentContent content_;
   ControlInput known_;  // what the controller is told
-  SendBudget budget_;
+  SendGate gate_;
   StreamScore score_;
   const bool propagates_;
 
@@ -380,17 +324,12 @@ class Simulation {
 
 }  // namespace
 
-const LoopedClip& LoopedClips::At(double scale) {
-  auto& clip = sizes_[scale];
-  if (!clip) clip = std::make_unique<LoopedClip>(clip_, scale, tools_);
-  return *clip;
-}
-
 Result<StreamResult> RunStream(const SystemSpec& spec, const StreamInputs& inputs,
-                               LoopedClips& clips, const Trace& uplink, Controller& controller,
-                               const StreamOptions& options, const LabTools& tools) {
+                               const LoopedClip& frames, const Trace& uplink,
+                               Controller& controller, const StreamOptions& options,
+                               const LabTools& tools) {
   STAC_CHECK(IsAdaptive(spec));
-  return Simulation(spec, inputs, clips, uplink, controller, options, tools).Run();
+  return Simulation(spec, inputs, frames, uplink, controller, options, tools).Run();
 }
 
 }  // namespace stac

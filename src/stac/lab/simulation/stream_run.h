@@ -1,13 +1,11 @@
 #pragma once
 
-#include <map>
-#include <memory>
-
 #include "stac/adapt/controller.h"
 #include "stac/adapt/trace.h"
+#include "stac/device/send_gate.h"
 #include "stac/lab/simulation/segment_content.h"
-#include "stac/lab/simulation/stream_epoch.h"
 #include "stac/lab/simulation/stream_score.h"
+#include "stac/lab/simulation/stream_system.h"
 
 namespace stac {
 
@@ -29,10 +27,8 @@ struct LinkSettings {
   // The paper's rule: what a new configuration finds unsent is discarded. The next keyframe has to
   // be an IDR then.
   bool discard_unfinished = false;
-  // Nothing is coded while more than this is on its way; 0: no limit.
-  double max_backlog_ms = 300;
-  // Nothing is coded that goes beyond what the second is said to carry (device/send_budget.h).
-  bool hold_to_bandwidth = true;
+  // Otherwise keyframes are dropped before they are coded, by the device's own rule.
+  SendGateOptions gate;
 };
 
 struct StreamOptions {
@@ -46,23 +42,13 @@ struct StreamOptions {
   uint64_t seed = 1;  // of jitter and loss
 };
 
-// A clip as a stream, at the sizes that were asked for so far. Not thread-safe.
-class LoopedClips {
- public:
-  LoopedClips(const Clip& clip, const LabTools& tools) : clip_(clip), tools_(tools) {}
-  const LoopedClip& At(double scale);
-
- private:
-  const Clip& clip_;
-  const LabTools& tools_;
-  std::map<double, std::unique_ptr<LoopedClip>> sizes_;
-};
-
 // Streams the clip, played forwards and backwards, from the production device session to the
 // production server session over a simulated link, in virtual time; the controller chooses a new
-// configuration every second. `spec`: IsAdaptive. Deterministic unless times are measured.
+// configuration every second. `frames`: the inputs' clip. `spec`: IsAdaptive. Deterministic unless
+// times are measured.
 Result<StreamResult> RunStream(const SystemSpec& spec, const StreamInputs& inputs,
-                               LoopedClips& clips, const Trace& uplink, Controller& controller,
-                               const StreamOptions& options, const LabTools& tools);
+                               const LoopedClip& frames, const Trace& uplink,
+                               Controller& controller, const StreamOptions& options,
+                               const LabTools& tools);
 
 }  // namespace stac

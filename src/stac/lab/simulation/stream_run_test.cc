@@ -38,7 +38,7 @@ class StreamRunTest : public ::testing::Test {
   StreamRunTest()
       : tools_(TestTools()),
         clip_(LoadClip({.name = "street", .source = "any", .frames = 12}, tools_).value()),
-        clips_(clip_, tools_),
+        frames_(clip_, tools_),
         profile_(UncalibratedProfile("fake", network_.info().hash, 8)) {
     for (const Frame& frame : clip_.frames) {
       reference_.push_back(network_.Run(frame).value().labels);
@@ -61,7 +61,7 @@ class StreamRunTest : public ::testing::Test {
                               .importance = &importance_};
     const auto spec = SystemSpec::Parse(system);
     EXPECT_TRUE(spec.has_value()) << spec.error().message;
-    auto result = RunStream(*spec, inputs, clips_, trace, controller, options_, tools_);
+    auto result = RunStream(*spec, inputs, frames_, trace, controller, options_, tools_);
     EXPECT_TRUE(result.has_value()) << result.error().message;
     return result ? *result : StreamResult{};
   }
@@ -69,7 +69,7 @@ class StreamRunTest : public ::testing::Test {
   LabTools tools_;
   FakeSegmenter network_{8};
   Clip clip_;
-  LoopedClips clips_;
+  LoopedClip frames_;
   Profile profile_;
   std::vector<LabelMap> reference_;
   std::vector<SensitivityMap> importance_;
@@ -79,7 +79,7 @@ class StreamRunTest : public ::testing::Test {
 TEST_F(StreamRunTest, ClipsPlayForwardsAndBackwards) {
   Clip three = clip_;
   three.frames.resize(3);
-  const LoopedClip loop(three, 1, tools_);
+  const LoopedClip loop(three, tools_);
   std::vector<size_t> shown;
   for (FrameId id = 0; id < 7; ++id) shown.push_back(loop.ClipFrame(id));
   EXPECT_THAT(shown, ElementsAre(0, 1, 2, 1, 0, 1, 2));
@@ -89,7 +89,7 @@ TEST_F(StreamRunTest, ClipsPlayForwardsAndBackwards) {
 
 TEST_F(StreamRunTest, MotionFollowsTheDirectionOfPlay) {
   // The last frame carried along the motion is closer to the next one than as it is, both ways.
-  const LoopedClip loop(clip_, 1, tools_);
+  const LoopedClip loop(clip_, tools_);
   const auto flow = loop.MakeFlow();
   for (const FrameId id : {6u, 16u}) {
     LabelMap before(clip_.width(), clip_.height()), carried;
@@ -145,8 +145,8 @@ TEST_F(StreamRunTest, TheFirstAnswerTakesTheWholeWay) {
 }
 
 TEST_F(StreamRunTest, SystemsThatWaitGetSlowerWithTheLink) {
-  options_.link.max_backlog_ms = 0;
-  options_.link.hold_to_bandwidth = false;
+  options_.link.gate.max_backlog_ms = 0;
+  options_.link.gate.hold_to_bandwidth = false;
   const double fast = Summarize(Run("accmpeg", ConstantTrace(5000)), 2).delay_p99_ms;
   const double slow = Summarize(Run("accmpeg", ConstantTrace(100)), 2).delay_p99_ms;
   EXPECT_GE(fast, 20);  // propagation
@@ -170,10 +170,10 @@ TEST_F(StreamRunTest, ControllersHearWhatHappened) {
 
 TEST_F(StreamRunTest, SecondsAreHeldToTheirBandwidth) {
   options_.start = {.base_qp = 18, .keyframe_fps = 10};
-  options_.link.max_backlog_ms = 0;
+  options_.link.gate.max_backlog_ms = 0;
   const Trace trace{.name = "step", .points = {{0, 2000}, {3, 40}}, .duration_s = 6};
   const StreamResult held = Run("stac", trace);
-  options_.link.hold_to_bandwidth = false;
+  options_.link.gate.hold_to_bandwidth = false;
   const StreamResult free = Run("stac", trace);
   EXPECT_EQ(held.seconds[2].keyframes, free.seconds[2].keyframes);
   EXPECT_LE(held.seconds[3].coded_kbps, 60);
@@ -194,14 +194,18 @@ TEST_F(StreamRunTest, ContentCanBeLeftOut) {
 }
 
 TEST_F(StreamRunTest, TheSizeOfCodedFramesCanChange) {
-  Scripted controller(options_.start);
-  controller.from_call[2] = {.base_qp = 30, .keyframe_fps = 5, .scale = 0.5};
-  controller.from_call[4] = {.base_qp = 30, .keyframe_fps = 5, .scale = 1};
-  const StreamResult result = Run("casva", ConstantTrace(2000), controller);
-  EXPECT_LT(result.seconds[2].coded_kbps, result.seconds[1].coded_kbps);
-  for (size_t i = 1; i < result.seconds.size(); ++i) {
-    EXPECT_GE(result.seconds[i].keyframes, 4) << i;
-    EXPECT_GT(result.seconds[i].pa, 0.5) << i;
+  for (const char* system : {"casva", "accmpeg", "stac", "grace+"}) {
+    Scripted controller(options_.start);
+    controller.from_call[2] = {.base_qp = 30, .keyframe_fps = 5, .scale = 0.5};
+    controller.from_call[4] = {.base_qp = 30, .keyframe_fps = 5, .scale = 1};
+    const StreamResult result = Run(system, ConstantTrace(2000), controller);
+    EXPECT_LT(result.seconds[3].coded_kbps, result.seconds[1].coded_kbps) << system;
+    EXPECT_EQ(controller.inputs[2].last_scale, 0.5);
+    for (size_t i = 1; i < result.seconds.size(); ++i) {
+      EXPECT_GE(result.seconds[i].keyframes, 4) << system << i;
+      EXPECT_GT(result.seconds[i].pa, 0.5) << system << i;
+    }
+    EXPECT_EQ(Summarize(result, 2).missing, 0) << system;
   }
 }
 
@@ -215,7 +219,7 @@ TEST_F(StreamRunTest, GraceSpendsFewerBitsAtAHigherQp) {
 
 TEST_F(StreamRunTest, DiscardedKeyframesDoNotBreakTheStream) {
   options_.link.discard_unfinished = true;
-  options_.link.max_backlog_ms = 0;
+  options_.link.gate.max_backlog_ms = 0;
   Scripted controller(options_.start);
   for (size_t call = 1; call < 8; ++call) {
     controller.from_call[call] = {.base_qp = 28.0 + static_cast<double>(call % 2),

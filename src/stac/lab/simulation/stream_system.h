@@ -30,27 +30,23 @@ bool IsAdaptive(const SystemSpec& spec);
 // True if labels of every frame come from propagation, without waiting (section V-B).
 bool ShowsPropagatedLabels(const SystemSpec& spec);
 
-// Device and server session of one system at one size of the coded frames. A change of size starts
-// a new epoch, with an IDR; everything else changes by Configure.
-class StreamEpoch {
+// Device and server session of one system.
+class StreamSystem {
  public:
-  // `frames`: the clip at the size that is coded. `first`: the first frame of the stream to belong
-  // to this epoch. Everything is borrowed.
-  StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs, const LoopedClip& frames,
-              FrameId first, const ManualClock* clock, const LabTools& tools);
-  ~StreamEpoch();
+  // Everything is borrowed.
+  StreamSystem(const SystemSpec& spec, const StreamInputs& inputs, const LoopedClip& frames,
+               const ManualClock* clock, const LabTools& tools);
+  ~StreamSystem();
 
   Status Connect();
   void Configure(const ControlDecision& decision);
   // Plans the current frame of `device` as a keyframe if one is due.
   std::optional<KeyframeJob> Plan(const Frame& frame);
-  // Segments one keyframe. The labels of the answer are at the clip's full size.
+  // Segments one keyframe.
   Result<ServerAnswer> Segment(const PendingFrame& pending);
 
   DeviceSession& device() { return *device_; }
   ServerSession& server() { return *server_; }
-  const LoopedClip& frames() const { return frames_; }
-  FrameId first() const { return first_; }
 
  private:
   std::optional<Grid<float>> WantedQp(const Frame& frame) const;
@@ -58,12 +54,10 @@ class StreamEpoch {
   const SystemSpec& spec_;
   const StreamInputs& in_;
   const LoopedClip& frames_;
-  FrameId first_;
   std::shared_ptr<double> jpeg_step_;
   ControlDecision decision_;
-  bool reduced_;
+  Size planned_size_;  // of the last keyframe
   LabelsOnlySegmenter labels_only_;
-  EnlargingSegmenter enlarging_;
   std::unique_ptr<DeviceSession> device_;
   std::unique_ptr<ServerSession> server_;
 };

@@ -1,4 +1,4 @@
-#include "stac/lab/simulation/stream_epoch.h"
+#include "stac/lab/simulation/stream_system.h"
 
 #include <algorithm>
 #include <utility>
@@ -58,22 +58,16 @@ bool IsAdaptive(const SystemSpec& spec) {
 
 bool ShowsPropagatedLabels(const SystemSpec& spec) { return spec.Flag("propagate"); }
 
-StreamEpoch::StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs,
-                         const LoopedClip& frames, FrameId first, const ManualClock* clock,
-                         const LabTools& tools)
+StreamSystem::StreamSystem(const SystemSpec& spec, const StreamInputs& inputs,
+                           const LoopedClip& frames, const ManualClock* clock,
+                           const LabTools& tools)
     : spec_(spec),
       in_(inputs),
       frames_(frames),
-      first_(first),
       jpeg_step_(std::make_shared<double>(16)),
-      reduced_(frames.At(0).width() != inputs.clip.width()),
-      labels_only_(inputs.network),
-      enlarging_(UsesLevels(spec) ? inputs.network : labels_only_, inputs.clip.width(),
-                 inputs.clip.height()) {
+      labels_only_(inputs.network) {
   STAC_CHECK(IsAdaptive(spec));
   STAC_CHECK(spec.kind() != SystemKind::kAccMpeg || inputs.importance != nullptr);
-  // Labels that are carried along the flow would have to be carried at full size.
-  STAC_CHECK(!reduced_ || !ShowsPropagatedLabels(spec));
   const Profile profile = ProfileOf(spec, inputs.profile);
   DeviceSession::EncoderFactory encoders = tools.make_encoder;
   if (spec.kind() == SystemKind::kGracePlus) {
@@ -82,7 +76,7 @@ StreamEpoch::StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs,
       return std::make_unique<SteppedJpegEncoder>(gradients, step, tools.jpeg);
     };
   }
-  const Frame frame = frames.At(first);
+  const Frame frame = frames.At(0);
   const bool motion = ShowsPropagatedLabels(spec) || UsesLevels(spec);
   device_ = std::make_unique<DeviceSession>(AdaptiveDeviceOptions(spec, frame, inputs.clip.fps),
                                             motion ? frames.MakeFlow() : MakeZeroFlow(),
@@ -92,26 +86,32 @@ StreamEpoch::StreamEpoch(const SystemSpec& spec, const StreamInputs& inputs,
                                             DecoderOf(spec, frame.color(), tools), clock);
 }
 
-StreamEpoch::~StreamEpoch() = default;
+StreamSystem::~StreamSystem() = default;
 
-Status StreamEpoch::Connect() { return device_->OnWelcome(server_->OnHello(device_->MakeHello())); }
+Status StreamSystem::Connect() {
+  return device_->OnWelcome(server_->OnHello(device_->MakeHello()));
+}
 
-void StreamEpoch::Configure(const ControlDecision& decision) {
+void StreamSystem::Configure(const ControlDecision& decision) {
   decision_ = decision;
   // GRACE's B as H.264's step of the same QP, as far as JPEG's tables go.
   *jpeg_step_ = std::clamp(StepOfQp(decision.base_qp), 1.0, 255.0);
-  device_->Configure({.base_qp = decision.base_qp, .keyframe_fps = decision.keyframe_fps});
+  device_->Configure({.base_qp = decision.base_qp,
+                      .keyframe_fps = decision.keyframe_fps,
+                      .scale = decision.scale});
 }
 
-std::optional<Grid<float>> StreamEpoch::WantedQp(const Frame& frame) const {
+std::optional<Grid<float>> StreamSystem::WantedQp(const Frame& frame) const {
   if (spec_.kind() == SystemKind::kStac || spec_.kind() == SystemKind::kGracePlus) {
     return std::nullopt;
   }
-  const RegionGrid grid{.frame_width = frame.width(), .frame_height = frame.height()};
+  const Size coded = device_->coded_size();
+  const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
   const int columns = grid.mb_columns(), rows = grid.mb_rows();
   const auto qp = static_cast<float>(decision_.base_qp);
-  // x264's own rate control codes the first frame three QP finer than those after it.
-  const float offset = frame.id == first_ ? -3.0f : 0.0f;
+  // x264's own rate control codes the first frame three QP finer than those after it. A new size
+  // is a new stream to it.
+  const float offset = coded != planned_size_ ? -3.0f : 0.0f;
   Grid<float> wanted(columns, rows, qp + offset);
   if (spec_.kind() == SystemKind::kAccMpeg) {
     const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
@@ -122,18 +122,16 @@ std::optional<Grid<float>> StreamEpoch::WantedQp(const Frame& frame) const {
   return wanted;
 }
 
-std::optional<KeyframeJob> StreamEpoch::Plan(const Frame& frame) {
+std::optional<KeyframeJob> StreamSystem::Plan(const Frame& frame) {
   const std::optional<Grid<float>> wanted = WantedQp(frame);
-  return device_->PlanKeyframe(wanted ? &*wanted : nullptr);
+  auto job = device_->PlanKeyframe(wanted ? &*wanted : nullptr);
+  if (job) planned_size_ = device_->coded_size();
+  return job;
 }
 
-Result<ServerAnswer> StreamEpoch::Segment(const PendingFrame& pending) {
-  Segmenter* network = &in_.network;
-  if (!UsesLevels(spec_)) network = &labels_only_;
-  if (reduced_) network = &enlarging_;
-  STAC_ASSIGN_OR_RETURN(ServerAnswer answer, server_->Segment(pending, *network, 0));
-  if (reduced_) answer.labels = enlarging_.full_labels();
-  return answer;
+Result<ServerAnswer> StreamSystem::Segment(const PendingFrame& pending) {
+  if (UsesLevels(spec_)) return server_->Segment(pending, in_.network, 0);
+  return server_->Segment(pending, labels_only_, 0);
 }
 
 }  // namespace stac

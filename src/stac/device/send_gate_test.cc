@@ -1,0 +1,39 @@
+#include "stac/device/send_gate.h"
+
+#include <gtest/gtest.h>
+
+namespace stac {
+namespace {
+
+constexpr ControlDecision kDecision = {.base_qp = 30, .keyframe_fps = 5};
+
+TEST(SendGateTest, WaitsForWhatIsOnItsWay) {
+  const SendGate gate({.max_backlog_ms = 300});
+  LinkStats stats{.rtt_ms = 50};
+  stats.unsent_bytes = 17'500;  // 350 ms at 400 kb/s: 300 and the round trip
+  EXPECT_TRUE(gate.MayCode(0, kDecision, stats, 400));
+  stats.unsent_bytes = 17'600;
+  EXPECT_FALSE(gate.MayCode(0, kDecision, stats, 400));
+  EXPECT_TRUE(gate.MayCode(0, kDecision, stats, 800));
+  EXPECT_TRUE(gate.MayCode(0, kDecision, stats, std::nullopt));
+  EXPECT_FALSE(gate.MayCode(0, kDecision, stats, 0.0));  // known to carry nothing
+  EXPECT_TRUE(gate.MayCode(0, kDecision, {}, 0.0));
+  EXPECT_TRUE(SendGate({.max_backlog_ms = 0}).MayCode(0, kDecision, stats, 400));
+}
+
+TEST(SendGateTest, KeepsASegmentToItsBandwidthIfItIsToldTo) {
+  SendGate holding({}), free({.hold_to_bandwidth = false});
+  for (SendGate* gate : {&holding, &free}) {
+    gate->StartSegment(0, 100);
+    gate->OnCoded(2500, kDecision, false);  // 20 of the 25 kb that are allowed at once
+  }
+  EXPECT_FALSE(holding.MayCode(0, kDecision, {}, 100));
+  EXPECT_TRUE(free.MayCode(0, kDecision, {}, 100));
+  ControlDecision small = kDecision;
+  small.scale = 0.5;
+  small.base_qp = 36;  // half of half the bits, or less
+  EXPECT_TRUE(holding.MayCode(0, small, {}, 100));
+}
+
+}  // namespace
+}  // namespace stac
