@@ -2,18 +2,25 @@
 #include <fstream>
 
 #include "stac/segment/networks/networks.h"
+#include "stac/segment/networks/stacnet_internal.h"
 #include "stac/segment/segmenter.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 
-Result<std::unique_ptr<Segmenter>> LoadSegmenter(const std::string& path,
-                                                 const SegmenterOptions& options) {
-  // What kind of file it is shows in its first bytes; the loaders report what cannot be read.
+// What kind of file it is shows in its first bytes; the loaders report what cannot be read.
+Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device) {
   std::array<char, 8> start{};
   std::ifstream(path, std::ios::binary).read(start.data(), start.size());
-  if (IsStacnet(AsBytes({start.data(), start.size()}))) return LoadStacnet(path, options);
-  return LoadTorchScript(path, options);
+  if (IsStacnet(AsBytes({start.data(), start.size()}))) return OpenStacnet(path, device);
+  return OpenTorchScript(path, device);
+}
+
+Result<std::unique_ptr<Segmenter>> LoadSegmenter(const std::string& path,
+                                                 const SegmenterOptions& options) {
+  STAC_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(options.device));
+  STAC_ASSIGN_OR_RETURN(TorchNetwork network, OpenNetwork(path, device));
+  return MakeTorchSegmenter(std::move(network), options);
 }
 
 }  // namespace stac

@@ -36,9 +36,7 @@ at::Tensor LogitsFromOutput(const c10::IValue& output) {
 
 }  // namespace
 
-Result<std::unique_ptr<Segmenter>> LoadTorchScript(const std::string& path,
-                                                   const SegmenterOptions& options) {
-  STAC_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(options.device));
+Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path));
   TorchNetwork network;
   network.device = device;
@@ -64,7 +62,7 @@ Result<std::unique_ptr<Segmenter>> LoadTorchScript(const std::string& path,
         "the file is complete",
         path, TorchMessage(error));
   }
-  return MakeTorchSegmenter(std::move(network), options);
+  return network;
 }
 
 }  // namespace stac

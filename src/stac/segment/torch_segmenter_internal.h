@@ -40,8 +40,10 @@ Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
 Result<at::Device> ChooseDevice(const std::string& name);
 
 // A TorchScript file as LoadSegmenter describes it.
-Result<std::unique_ptr<Segmenter>> LoadTorchScript(const std::string& path,
-                                                   const SegmenterOptions& options);
+Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device);
+
+// Either kind of file that LoadSegmenter takes, by its first bytes.
+Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device);
 
 // Prepares the calling thread for inference: denormal numbers become zero (also in the worker
 // threads), and `threads` threads (0: all cores) but at least 2 work on an operation, because

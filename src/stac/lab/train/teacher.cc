@@ -25,24 +25,16 @@ Result<std::unique_ptr<Teacher>> Teacher::Load(const std::vector<TeacherSpec>& m
   teacher->classes_ = classes;
   teacher->device_ = device;
   for (const TeacherSpec& member : members) {
-    try {
-      Loaded loaded{torch::jit::load(member.file, device), member.weight, member.file};
-      loaded.module.eval();
-      teacher->members_.push_back(std::move(loaded));
-    } catch (const std::exception& e) {
-      return Fail("cannot load the teacher {}: is it a TorchScript file? ({})", member.file,
-                  std::string(e.what()).substr(0, 200));
-    }
+    auto network = OpenNetwork(member.file, device);
+    if (!network) return Fail("cannot load the teacher: {}", network.error().message);
+    teacher->members_.push_back({std::move(network->forward), member.weight, member.file});
   }
   return teacher;
 }
 
 Result<torch::Tensor> Teacher::Logits(Loaded& member, const torch::Tensor& rgb) {
   try {
-    torch::IValue out = member.module.forward({rgb});
-    if (out.isTuple()) out = out.toTuple()->elements().at(0);
-    if (out.isGenericDict()) out = out.toGenericDict().begin()->value();
-    const torch::Tensor logits = out.toTensor();
+    const torch::Tensor logits = member.forward(rgb);
     if (logits.dim() != 4 || logits.size(1) != classes_)
       return Fail(
           "the teacher {} has {} classes, the recipe says {}: change network.classes or "

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <torch/script.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>
@@ -9,10 +9,11 @@
 #include "stac/base/result.h"
 #include "stac/lab/train/recipe.h"
 #include "stac/lab/train/sample.h"
+#include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 
-// TorchScript networks whose weighted mean of class probabilities is the soft label.
+// Networks whose weighted mean of class probabilities is the soft label.
 class Teacher {
  public:
   // Fails if a file does not load or answers with other than `classes` classes.
@@ -23,7 +24,7 @@ class Teacher {
 
  private:
   struct Loaded {
-    torch::jit::Module module;
+    TorchForward forward;
     double weight;
     std::string file;
   };

@@ -7,7 +7,6 @@
 
 #include "stac/base/bytes.h"
 #include "stac/base/result.h"
-#include "stac/segment/segmenter.h"
 
 namespace stac {
 
@@ -25,10 +24,5 @@ Result<NetworkCost> MeasureNetworkCost(const std::string& name, int classes, int
 
 // True if the bytes begin as our weight files (.stacnet) do.
 bool IsStacnet(ByteSpan bytes);
-
-// Loads one of our weight files as a Segmenter. Fails with a sentence on anything that is not a
-// complete weight file of a known definition; sizes are checked before memory is allocated.
-Result<std::unique_ptr<Segmenter>> LoadStacnet(const std::string& path,
-                                               const SegmenterOptions& options = {});
 
 }  // namespace stac

@@ -207,8 +207,14 @@ class StacnetOnDisk : public ::testing::Test {
   const std::filesystem::path path_ = folder_ / "small.stacnet";
 };
 
+// As LoadSegmenter does it, for our own files.
+Result<std::unique_ptr<Segmenter>> LoadStacnet(const std::string& path, int expected_classes = 0) {
+  STAC_ASSIGN_OR_RETURN(TorchNetwork network, OpenStacnet(path, at::kCPU));
+  return MakeTorchSegmenter(std::move(network), {.expected_classes = expected_classes});
+}
+
 TEST_F(StacnetOnDisk, IsASegmenter) {
-  auto segmenter = LoadStacnet(path_.string(), {.device = "cpu"});
+  auto segmenter = LoadStacnet(path_.string());
   ASSERT_TRUE(segmenter) << segmenter.error().message;
   EXPECT_EQ((*segmenter)->info().class_count, 3);
   EXPECT_EQ((*segmenter)->info().name, "small");
@@ -223,7 +229,7 @@ TEST_F(StacnetOnDisk, IsASegmenter) {
 }
 
 TEST_F(StacnetOnDisk, AnotherClassCountIsRefused) {
-  const auto segmenter = LoadStacnet(path_.string(), {.device = "cpu", .expected_classes = 19});
+  const auto segmenter = LoadStacnet(path_.string(), 19);
   ASSERT_FALSE(segmenter);
   EXPECT_THAT(segmenter.error().message, HasSubstr("19"));
 }

@@ -129,9 +129,7 @@ bool IsStacnet(ByteSpan bytes) {
   return bytes.size() >= kMagic.size() && AsText(bytes.first(kMagic.size())) == kMagic;
 }
 
-Result<std::unique_ptr<Segmenter>> LoadStacnet(const std::string& path,
-                                               const SegmenterOptions& options) {
-  STAC_ASSIGN_OR_RETURN(const at::Device device, ChooseDevice(options.device));
+Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path));
   auto file = DecodeStacnet(bytes);
   if (!file) return Fail("cannot use {}: {}", path, file.error().message);
@@ -145,7 +143,7 @@ Result<std::unique_ptr<Segmenter>> LoadStacnet(const std::string& path,
   for (const torch::Tensor& parameter : module->parameters())
     network.info.parameters += parameter.numel();
   network.forward = [module](const at::Tensor& rgb) { return module->Forward(rgb).front(); };
-  return MakeTorchSegmenter(std::move(network), options);
+  return network;
 }
 
 }  // namespace stac

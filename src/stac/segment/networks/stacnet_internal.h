@@ -6,6 +6,7 @@
 #include "stac/base/bytes.h"
 #include "stac/base/result.h"
 #include "stac/segment/networks/network_internal.h"
+#include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 
@@ -27,5 +28,8 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
                             int classes, const std::string& note, bool half);
 // Fails with a sentence that does not name the file.
 Result<Stacnet> DecodeStacnet(ByteSpan bytes);
+// A weight file as a network that runs. Fails with a sentence on anything that is not a complete
+// weight file of a known definition; sizes are checked before memory is allocated.
+Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device);
 
 }  // namespace stac
