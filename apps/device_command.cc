@@ -59,7 +59,7 @@ Status RunDevice(Options options) {
   }
   if (options.budget > 0) {
     if (!device.profile) return Fail("--budget needs the network's --profile; or use --qp");
-    const RegionGrid regions{info.width, info.height, device.planner.region_size};
+    const RegionGrid regions = KeyframePlanner(device.planner, info.width, info.height).regions();
     options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
   }
   if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
@@ -179,8 +179,10 @@ void AddDeviceCommand(CLI::App& app) {
                     "Debug: the server compares its picture with the encoder's, bit for bit");
   command->add_option("--max-width", options->source.max_width, "Scale larger frames down");
   command->add_option("--max-height", options->source.max_height, "Scale larger frames down");
-  command->add_option("--region", device.planner.region_size, "Region size in pixels")
-      ->check(CLI::IsMember({16, 32, 48, 64}))
+  command
+      ->add_option("--region", device.planner.region_size,
+                   "Region size in pixels (0: 16 for small frames, 32 for others)")
+      ->check(CLI::IsMember({0, 16, 32, 48, 64}))
       ->capture_default_str();
   command->add_option("--aq", device.planner.aq_strength, "Strength of variance AQ in the plan")
       ->check(CLI::Range(0.0, 3.0))

@@ -53,7 +53,7 @@ Hello DeviceSession::MakeHello() const {
   hello.color = options_.color;
   if (options_.profile) hello.profile_hash = ProfileHash(*options_.profile);
   hello.server_consumes = options_.server_consumes;
-  hello.region_size = options_.planner.region_size;
+  hello.region_size = regions().region_size;
   return hello;
 }
 

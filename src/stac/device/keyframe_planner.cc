@@ -16,14 +16,17 @@ int MacroblocksIn(int samples) { return (samples + kMacroblock - 1) / kMacrobloc
 
 KeyframePlanner::KeyframePlanner(const PlannerOptions& options, int width, int height)
     : options_(options),
-      regions_{.frame_width = width, .frame_height = height, .region_size = options.region_size},
+      regions_{.frame_width = width,
+               .frame_height = height,
+               .region_size =
+                   options.region_size > 0 ? options.region_size : RegionSizeFor(width, height)},
       ladder_(32, 10, kMaxQp) {
-  STAC_CHECK(options.region_size > 0 && options.region_size % kMacroblock == 0);
+  STAC_CHECK(options.region_size >= 0 && options.region_size % kMacroblock == 0);
 }
 
 // (x, y): a place in the frame at full size.
 float KeyframePlanner::QpAt(const LevelMap& levels, double x, double y) const {
-  const double u = x / options_.region_size - 0.5, v = y / options_.region_size - 0.5;
+  const double u = x / regions_.region_size - 0.5, v = y / regions_.region_size - 0.5;
   const int i = static_cast<int>(std::floor(u)), j = static_cast<int>(std::floor(v));
   const double a = u - i, b = v - j;
   const auto qp = [&](int column, int row) { return ladder_.Qp(levels.Clamped(column, row)); };
@@ -40,20 +43,13 @@ QpMap KeyframePlanner::Plan(const Frame& frame, const LevelMap* levels, double b
   if (levels != nullptr) {
     STAC_CHECK(levels->SameSize(regions_.columns(), regions_.rows()));
     const double shift = base_qp - levels_base_qp;
-    const int mbs_per_region = options_.region_size / kMacroblock;
-    const bool full = frame.width() == regions_.frame_width;
     const double to_full_x = static_cast<double>(regions_.frame_width) / frame.width();
     const double to_full_y = static_cast<double>(regions_.frame_height) / frame.height();
     for (int y = 0; y < wanted.height(); ++y) {
       for (int x = 0; x < wanted.width(); ++x) {
-        if (full) {
-          const int level = (*levels)(x / mbs_per_region, y / mbs_per_region);
-          wanted(x, y) = static_cast<float>(ladder_.Qp(level) + shift);
-        } else {
-          wanted(x, y) = QpAt(*levels, (x + 0.5) * kMacroblock * to_full_x,
-                              (y + 0.5) * kMacroblock * to_full_y) +
-                         static_cast<float>(shift);
-        }
+        wanted(x, y) = QpAt(*levels, (x + 0.5) * kMacroblock * to_full_x,
+                            (y + 0.5) * kMacroblock * to_full_y) +
+                       static_cast<float>(shift);
       }
     }
   }

@@ -5,19 +5,25 @@
 namespace stac {
 namespace {
 
-TEST(KeyframePlannerTest, LevelsOfARegionReachAllItsMacroblocks) {
+TEST(KeyframePlannerTest, LevelsOfRegionsAreInterpolatedBetweenTheirCentres) {
   KeyframePlanner planner({.region_size = 32, .aq_strength = 0}, 80, 48);
   planner.SetLadder(LevelLadder(6, 20, 40));  // QP 20, 24, ..., 40
   const LevelMap levels(3, 2, {0, 2, 5, 1, 3, 4});
   const QpMap qp = planner.Plan(MakeGreyFrame(80, 48), &levels, 30, 30);
   ASSERT_EQ(qp.width(), 5);
   ASSERT_EQ(qp.height(), 3);
+  // Centres of macroblocks are a quarter of a region off those of regions. A step of the QP is 2.
   EXPECT_NEAR(qp(0, 0), 20, 1);
-  EXPECT_NEAR(qp(1, 1), 20, 1);
-  EXPECT_NEAR(qp(2, 0), 28, 1);
-  EXPECT_NEAR(qp(4, 1), 40, 1);
-  EXPECT_NEAR(qp(0, 2), 24, 1);
-  EXPECT_NEAR(qp(4, 2), 36, 1);
+  EXPECT_NEAR(qp(2, 0), 20 * 0.25 + 28 * 0.75, 2);
+  EXPECT_NEAR(qp(4, 0), 28 * 0.25 + 40 * 0.75, 2);
+  EXPECT_NEAR(qp(0, 2), 20 * 0.25 + 24 * 0.75, 2);
+  EXPECT_NEAR(qp(4, 2), 37 * 0.25 + 35 * 0.75, 2);
+}
+
+TEST(KeyframePlannerTest, LargeFramesHaveLargeRegions) {
+  EXPECT_EQ(KeyframePlanner({}, 480, 360).regions().region_size, 16);
+  EXPECT_EQ(KeyframePlanner({}, 960, 540).regions().region_size, 32);
+  EXPECT_EQ(KeyframePlanner({.region_size = 48}, 960, 540).regions().region_size, 48);
 }
 
 TEST(KeyframePlannerTest, MacroblocksOfASmallerFrameLieBetweenRegions) {
