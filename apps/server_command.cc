@@ -7,6 +7,7 @@
 #include "stac/base/file.h"
 #include "stac/base/log.h"
 #include "stac/capture/image_io.h"
+#include "stac/codec/label_coder.h"
 #include "stac/server/live_server.h"
 #include "stac/transport/srt_link.h"
 
@@ -27,6 +28,7 @@ struct Options {
   int threads = 0;
   int gradient_downscale = 1;
   int gradient_every = 1;
+  int label_grid = 0;
   double max_keyframe_fps = 0;
   AdmissionOptions admission;
 };
@@ -73,6 +75,7 @@ Status RunServer(const Options& options) {
   server.objective.kind = ObjectiveFromName(options.objective);
   server.max_keyframe_fps = options.max_keyframe_fps;
   server.gradient_every = options.gradient_every;
+  server.label_grid = options.label_grid;
   STAC_ASSIGN_OR_RETURN(server.objective.class_weights,
                         ParseClassWeights(options.class_weights, classes));
 
@@ -162,6 +165,10 @@ void AddServerCommand(CLI::App& app) {
                    "with its levels")
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
+  command
+      ->add_option("--label-grid", options->label_grid,
+                   "Code labels at a grid of N pixels (0: 1 to 3, coarser where the video is)")
+      ->check(CLI::Range(0, kMaxLabelGrid));
   command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
                       "Tell devices not to send more than this (0: no limit)");
   command

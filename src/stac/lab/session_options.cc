@@ -82,6 +82,7 @@ DeviceOptions DeviceOptionsOf(const SystemSpec& spec, const Frame& first_frame, 
 ServerOptions ServerOptionsOf(const SystemSpec& spec, uint64_t seed) {
   ServerOptions options;
   options.objective.seed = seed;
+  options.label_grid = 1;  // baselines: every pixel
   if (spec.kind() != SystemKind::kStac) return options;
   const std::string& objective = spec.Text("objective");
   options.objective.kind = objective == "loss"     ? ObjectiveKind::kFakeLabelLoss
@@ -90,6 +91,7 @@ ServerOptions ServerOptionsOf(const SystemSpec& spec, uint64_t seed) {
   options.objective.projections = spec.Integer("projections");
   options.rule = spec.Text("rule") == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
   options.power = {.exponent = spec.Number("exponent"), .clip = spec.Number("clip")};
+  options.label_grid = spec.Integer("label_grid");
   options.sensitivity.chroma_weight = spec.Number("chroma");
   options.gradient_every = spec.Integer("gradient_every");
   return options;

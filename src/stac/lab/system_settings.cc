@@ -92,11 +92,11 @@ std::vector<KindRules> MakeKinds() {
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
                  Real("clip", "6", 0, 51), Choice("objective", {"loss", "projection", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
-                 Whole("gradient_downscale", "1", 1, 4),
-                 Whole("gradient_every", "1", 1, 1000), Switch("refine", "0"),
-                 Switch("propagate_levels", "1"), Whole("region", "16", 16, 256),
-                 Whole("levels", "32", 2, 128), Choice("ladder", {"full", "around"}),
-                 Switch("middle_first", "0")},
+                 Whole("gradient_downscale", "1", 1, 4), Whole("gradient_every", "1", 1, 1000),
+                 Switch("refine", "0"), Switch("propagate_levels", "1"),
+                 Whole("region", "0", 0, 256), Whole("levels", "32", 2, 128),
+                 Choice("ladder", {"full", "around"}), Switch("middle_first", "0"),
+                 Whole("label_grid", "0", 0, 8)},
        // The method as printed: Algorithm 1 on the fake-label loss, tables from gradients, eq. (7).
        {{"paper",
          {{"rule", "paper"},
@@ -105,14 +105,18 @@ std::vector<KindRules> MakeKinds() {
           {"aq", "0"},
           {"refine", "1"},
           {"first_offset", "0"},
-          {"middle_first", "1"}}},
+          {"middle_first", "1"},
+          {"region", "16"},
+          {"label_grid", "1"}}},
         // What a first study on one drive and one network had found.
         {"recipe",
          {{"objective", "projection"},
           {"clip", "10"},
           {"matrices", "jvt"},
           {"psy", "0"},
-          {"first_offset", "0"}}},
+          {"first_offset", "0"},
+          {"region", "16"},
+          {"label_grid", "1"}}},
         // Fig. 1: consecutive frames as single images, two levels.
         {"single",
          {{"intra", "1"},
@@ -120,7 +124,9 @@ std::vector<KindRules> MakeKinds() {
           {"ladder", "around"},
           {"clip", "4"},
           {"first_offset", "0"},
-          {"propagate", "0"}}}}});
+          {"propagate", "0"},
+          {"region", "16"},
+          {"label_grid", "1"}}}}});
   return kinds;
 }
 

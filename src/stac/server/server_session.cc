@@ -15,6 +15,10 @@ namespace {
 // Answers kept as references for predictive coding: more than a device's window of unanswered
 // keyframes.
 constexpr size_t kSentKept = 8;
+// Base QPs up to which labels are worth their bits at every pixel, and at every second one: the
+// coarser the video, the less the last pixels of a boundary matter beside what coding changes.
+constexpr double kFineLabelsBelow = 24;
+constexpr double kMediumLabelsBelow = 31;
 
 }  // namespace
 
@@ -179,6 +183,11 @@ void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
                                LevelBudgets(profile_, pixels));
 }
 
+int ServerSession::LabelGrid(double base_qp) const {
+  if (options_.label_grid > 0) return options_.label_grid;
+  return base_qp < kFineLabelsBelow ? 1 : base_qp < kMediumLabelsBelow ? 2 : 3;
+}
+
 const Objective* ServerSession::NextObjective(const PendingFrame& pending) {
   const bool holds_levels = pending.held != pending.frame.id;
   if (holds_levels && ++since_gradient_ < options_.gradient_every) return nullptr;
@@ -215,10 +224,11 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
     levels.coded = EncodeLevels(answer.levels, predict_levels ? &held->second.levels : nullptr);
   }
   answer.messages.emplace_back(std::move(levels));
-  STAC_ASSIGN_OR_RETURN(Bytes coded_labels,
-                        EncodeLabels(answer.labels, predict ? &held->second.labels : nullptr));
+  STAC_ASSIGN_OR_RETURN(CodedLabels coded_labels,
+                        EncodeLabelsAtGrid(answer.labels, LabelGrid(pending.configuration.base_qp),
+                                           predict ? &held->second.labels : nullptr));
   answer.messages.emplace_back(
-      Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels)});
+      Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels.bytes)});
   answer.stats = {.frame = id,
                   .processing_ms = static_cast<double>(clock_->Now() - pending.arrived) / 1000,
                   .decode_ms = pending.decode_ms,
@@ -228,7 +238,7 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
   answer.messages.emplace_back(answer.stats);
 
   std::lock_guard guard(sent_mutex_);
-  sent_[id] = {.labels = answer.labels, .levels = answer.levels};
+  sent_[id] = {.labels = std::move(coded_labels.shown), .levels = answer.levels};
   if (sent_.size() > kSentKept) sent_.erase(sent_.begin());
   return answer;
 }
