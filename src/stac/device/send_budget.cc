@@ -9,6 +9,10 @@ namespace stac {
 namespace {
 
 constexpr double kAheadSeconds = 0.25;
+// How well a keyframe's bits are known; it is a fifth to a tenth of its second's.
+constexpr double kDoubt = 0.15;
+constexpr double kFill = 0.95;
+constexpr double kMostQpFit = 4;
 
 }  // namespace
 
@@ -21,16 +25,33 @@ void SendBudget::StartSegment(Micros now, double kbps) {
 bool SendBudget::Allows(Micros now, double base_qp, double scale) const {
   if (kbps_ <= 0 || spent_kb_ == 0) return true;
   const double elapsed = static_cast<double>(now - start_) / 1e6;
-  double expected_kb = last_kb_ * std::exp2((last_qp_ - base_qp) / 6);
-  if (scale != last_scale_) expected_kb *= BitsAtScale(scale) / BitsAtScale(last_scale_);
-  return spent_kb_ + expected_kb <= kbps_ * std::min(1.0, elapsed + kAheadSeconds);
+  const double expected_kb = ExpectedKb(base_qp, scale);
+  return spent_kb_ + expected_kb <= kbps_ * (elapsed + kAheadSeconds) &&
+         spent_kb_ + (1 + kDoubt) * expected_kb <= kbps_;
+}
+
+double SendBudget::FittedQp(Micros now, double base_qp, double keyframe_fps, double scale) const {
+  if (kbps_ <= 0 || last_kb_ <= 0 || keyframe_fps <= 0) return base_qp;
+  const double left_s = 1 - static_cast<double>(now - start_) / 1e6;
+  const double keyframes = std::max(1.0, std::round(left_s * keyframe_fps));
+  const double each_kb = (kFill * kbps_ - spent_kb_) / keyframes;
+  if (each_kb <= 0) return base_qp + kMostQpFit;
+  const double change = 6 * std::log2(ExpectedKb(base_qp, scale) / each_kb);
+  return base_qp + std::clamp(change, -kMostQpFit, kMostQpFit);
+}
+
+double SendBudget::ExpectedKb(double base_qp, double scale) const {
+  const double at_last_scale = last_kb_ * std::exp2((last_qp_ - base_qp) / 6);
+  return scale == last_scale_ ? at_last_scale
+                              : at_last_scale * BitsAtScale(scale) / BitsAtScale(last_scale_);
 }
 
 void SendBudget::OnCoded(size_t bytes, double base_qp, bool idr, double scale) {
   const double kilobits = static_cast<double>(bytes) * 8e-3;
   spent_kb_ += kilobits;
   if (idr) return;
-  last_kb_ = kilobits;
+  // Keyframes differ by turns: half of what is expected comes from those before.
+  last_kb_ = last_kb_ > 0 ? (kilobits + ExpectedKb(base_qp, scale)) / 2 : kilobits;
   last_qp_ = base_qp;
   last_scale_ = scale;
 }
