@@ -7,6 +7,7 @@
 
 #include "stac/base/check.h"
 #include "stac/codec/label_coder.h"
+#include "stac/codec/label_grid.h"
 
 namespace stac {
 namespace {
@@ -123,9 +124,15 @@ const ReplayServer::Answer& ReplayServer::AnswerFor(FrameId frame, FrameId held)
   LevelMap levels_before;
   if (before != nullptr) levels_before = LevelsOf(*before);
   found->second.levels = EncodeLevels(LevelsOf(now), before == nullptr ? nullptr : &levels_before);
-  auto coded = EncodeLabels(now, before);
+  const int grid = LabelGridFor(base_qp_);
+  std::optional<LabelMap> shown_before;
+  if (before != nullptr) {
+    shown_before =
+        EnlargeLabels(ReduceLabels(*before, grid), grid, before->width(), before->height());
+  }
+  auto coded = EncodeLabelsAtGrid(now, grid, shown_before ? &*shown_before : nullptr);
   STAC_CHECK(coded.has_value());
-  found->second.labels = std::move(*coded);
+  found->second.labels = std::move(coded->bytes);
   return found->second;
 }
 

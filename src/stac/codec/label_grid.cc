@@ -48,6 +48,8 @@ uint8_t Heaviest(const std::array<uint8_t, 9>& labels, const std::array<int, 3>&
 
 }  // namespace
 
+int LabelGridFor(double base_qp) { return base_qp < 24 ? 1 : base_qp < 31 ? 2 : 3; }
+
 LabelMap ReduceLabels(const LabelMap& labels, int grid) {
   STAC_CHECK_GE(grid, 1);
   if (grid == 1) return labels;

@@ -7,6 +7,10 @@ namespace stac {
 // Label maps at a coarser grid, for coding. Networks decide on grids of 4 to 16 pixels and enlarge
 // what they find, so the course of a boundary holds less than its pixels do.
 
+// The grid that pays at a base QP: 1 below 24, 2 below 31, else 3. The coarser the video, the less
+// the last pixels of a boundary matter beside what coding changes (docs/results.md).
+int LabelGridFor(double base_qp);
+
 // Size of a map of `size` pixels at a grid of `grid` pixels.
 constexpr int ReducedSize(int size, int grid) { return (size + grid - 1) / grid; }
 

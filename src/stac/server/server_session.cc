@@ -6,6 +6,7 @@
 #include "stac/base/check.h"
 #include "stac/capture/frame_scale.h"
 #include "stac/codec/label_coder.h"
+#include "stac/codec/label_grid.h"
 #include "stac/propagate/block_motion.h"
 #include "stac/quant/budget.h"
 
@@ -15,10 +16,6 @@ namespace {
 // Answers kept as references for predictive coding: more than a device's window of unanswered
 // keyframes.
 constexpr size_t kSentKept = 8;
-// Base QPs up to which labels are worth their bits at every pixel, and at every second one: the
-// coarser the video, the less the last pixels of a boundary matter beside what coding changes.
-constexpr double kFineLabelsBelow = 24;
-constexpr double kMediumLabelsBelow = 31;
 
 }  // namespace
 
@@ -183,11 +180,6 @@ void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
                                LevelBudgets(profile_, pixels));
 }
 
-int ServerSession::LabelGrid(double base_qp) const {
-  if (options_.label_grid > 0) return options_.label_grid;
-  return base_qp < kFineLabelsBelow ? 1 : base_qp < kMediumLabelsBelow ? 2 : 3;
-}
-
 const Objective* ServerSession::NextObjective(const PendingFrame& pending) {
   const bool holds_levels = pending.held != pending.frame.id;
   if (holds_levels && ++since_gradient_ < options_.gradient_every) return nullptr;
@@ -224,9 +216,11 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
     levels.coded = EncodeLevels(answer.levels, predict_levels ? &held->second.levels : nullptr);
   }
   answer.messages.emplace_back(std::move(levels));
-  STAC_ASSIGN_OR_RETURN(CodedLabels coded_labels,
-                        EncodeLabelsAtGrid(answer.labels, LabelGrid(pending.configuration.base_qp),
-                                           predict ? &held->second.labels : nullptr));
+  const int grid =
+      options_.label_grid > 0 ? options_.label_grid : LabelGridFor(pending.configuration.base_qp);
+  STAC_ASSIGN_OR_RETURN(
+      CodedLabels coded_labels,
+      EncodeLabelsAtGrid(answer.labels, grid, predict ? &held->second.labels : nullptr));
   answer.messages.emplace_back(
       Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels.bytes)});
   answer.stats = {.frame = id,

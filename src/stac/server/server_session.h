@@ -30,7 +30,7 @@ struct ServerOptions {
   Objective objective;  // kPaper uses the fake-label loss whatever stands here
   PowerRule power;
   SensitivityOptions sensitivity;
-  // Labels are coded at a grid of so many pixels (EncodeLabelsAtGrid); 0: chosen by the base QP.
+  // Labels are coded at a grid of so many pixels (EncodeLabelsAtGrid); 0: LabelGridFor the base QP.
   int label_grid = 0;
   // A gradient is taken on every n-th keyframe of a device, and on each whose device holds no
   // levels of ours. In between devices go on with the levels that they carry along the flow.
@@ -106,7 +106,6 @@ class ServerSession {
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
   Status OnUpstreamMotion(const PropagatedMotion& message);
-  int LabelGrid(double base_qp) const;
   void ChooseLevels(const std::vector<InputGradient>& gradients, const Configuration& configuration,
                     ServerAnswer& answer) const;
 
