@@ -46,6 +46,22 @@ uint8_t Heaviest(const std::array<uint8_t, 9>& labels, const std::array<int, 3>&
   return best;
 }
 
+// Of the labels in [left, right) x [top, bottom); of equally common ones the smallest.
+uint8_t Commonest(const LabelMap& labels, int left, int top, int right, int bottom) {
+  const uint8_t first = labels(left, top);
+  int other = 0;
+  for (int y = top; y < bottom; ++y) {
+    const uint8_t* row = labels.Row(y).data();
+    for (int x = left; x < right; ++x) other |= row[x] ^ first;
+  }
+  if (other == 0) return first;  // nearly everywhere
+  std::array<int, 256> counts{};
+  for (int y = top; y < bottom; ++y) {
+    for (int x = left; x < right; ++x) ++counts[labels(x, y)];
+  }
+  return static_cast<uint8_t>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+}
+
 }  // namespace
 
 int LabelGridFor(double base_qp) { return base_qp < 24 ? 1 : base_qp < 31 ? 2 : 3; }
@@ -58,24 +74,7 @@ LabelMap ReduceLabels(const LabelMap& labels, int grid) {
     const int bottom = std::min((y + 1) * grid, labels.height());
     for (int x = 0; x < cells.width(); ++x) {
       const int right = std::min((x + 1) * grid, labels.width());
-      uint8_t best = 0;
-      int most = 0;
-      for (int j = y * grid; j < bottom; ++j) {
-        for (int i = x * grid; i < right; ++i) {
-          const uint8_t label = labels(i, j);
-          if (most > 0 && label == best) continue;
-          int count = 0;
-          for (int k = y * grid; k < bottom; ++k) {
-            count += static_cast<int>(
-                std::count(&labels(x * grid, k), &labels(x * grid, k) + (right - x * grid), label));
-          }
-          if (count > most || (count == most && label < best)) {
-            best = label;
-            most = count;
-          }
-        }
-      }
-      cells(x, y) = best;
+      cells(x, y) = Commonest(labels, x * grid, y * grid, right, bottom);
     }
   }
   return cells;
@@ -89,16 +88,29 @@ LabelMap EnlargeLabels(const LabelMap& cells, int grid, int width, int height) {
   LabelMap labels(width, height);
   for (int y = 0; y < cells.height(); ++y) {
     const int bottom = std::min((y + 1) * grid, height);
+    const uint8_t* rows[3];
+    for (int k = 0; k < 3; ++k) {
+      rows[k] = cells.Row(std::clamp(y + k - 1, 0, cells.height() - 1)).data();
+    }
     for (int x = 0; x < cells.width(); ++x) {
+      const int columns[3] = {std::max(x - 1, 0), x, std::min(x + 1, cells.width() - 1)};
+      const uint8_t here = rows[1][x];
+      int other = 0;
+      for (const uint8_t* row : rows) {
+        for (const int column : columns) other |= row[column] ^ here;
+      }
       const int right = std::min((x + 1) * grid, width);
+      if (other == 0) {  // nearly everywhere
+        for (int j = y * grid; j < bottom; ++j) {
+          std::fill(&labels(x * grid, j), &labels(x * grid, j) + (right - x * grid), here);
+        }
+        continue;
+      }
       std::array<uint8_t, 9> around;
-      for (int k = 0; k < 9; ++k) around[k] = cells.Clamped(x + k % 3 - 1, y + k / 3 - 1);
-      const bool calm = std::all_of(around.begin(), around.end(),
-                                    [&](uint8_t label) { return label == around[4]; });
+      for (int k = 0; k < 9; ++k) around[k] = rows[k / 3][columns[k % 3]];
       for (int j = y * grid; j < bottom; ++j) {
         for (int i = x * grid; i < right; ++i) {
-          labels(i, j) =
-              calm ? around[4] : Heaviest(around, weights[i - x * grid], weights[j - y * grid]);
+          labels(i, j) = Heaviest(around, weights[i - x * grid], weights[j - y * grid]);
         }
       }
     }

@@ -11,12 +11,10 @@ Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationO
     : controller_(MakeSteppedScale(std::move(controller))),
       options_(options),
       gate_({.max_backlog_ms = options.max_backlog_ms}),
-      decision_(Clamp(options.start, options.limits)),
-      planned_qp_(decision_.base_qp) {}
+      decision_(Clamp(options.start, options.limits)) {}
 
 void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
-  gate_.OnCoded(bytes, planned_qp_, decision_.scale, idr);
-  qp_sum_ += planned_qp_;
+  gate_.OnCoded(bytes, decision_, idr);
   keyframe_bytes_ += static_cast<int64_t>(bytes);
   ++keyframes_;
 }
@@ -24,12 +22,6 @@ void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
 double Adaptation::TrustedKbps(const LinkStats& stats) const {
   if (proven_kbps_ <= 0) return stats.estimated_kbps;
   return std::min(stats.estimated_kbps, options_.most_growth * proven_kbps_);
-}
-
-double Adaptation::PlanBaseQp(Micros now) {
-  planned_qp_ = std::clamp(gate_.BaseQp(now, decision_), options_.limits.min_base_qp,
-                           options_.limits.max_base_qp);
-  return planned_qp_;
 }
 
 bool Adaptation::MayCode(Micros now, const LinkStats& stats) {
@@ -67,7 +59,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});
   if (keyframes_ > 0) {
     last_ = ControlInput{.last_kbps = record.sent_kbps,
-                         .last_base_qp = qp_sum_ / keyframes_,
+                         .last_base_qp = decision_.base_qp,
                          .last_keyframe_fps = keyframes_ * 1e6 / static_cast<double>(elapsed),
                          .last_scale = decision_.scale,
                          .c = content.c,
@@ -85,13 +77,11 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
     }
   }
   record.decision = decision_;
-  planned_qp_ = decision_.base_qp;
   gate_.StartSegment(now, record.input.bandwidth_kbps);
   period_start_ = now;
   acknowledged_ = stats.bytes_acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;
   keyframes_ = skipped_ = 0;
-  qp_sum_ = 0;
   return record;
 }
 

@@ -61,9 +61,6 @@ class Adaptation {
   // False while what is on its way takes the link longer than it should, or while this period's
   // keyframes have taken more than the link carries by now (send_gate.h): no keyframe now.
   bool MayCode(Micros now, const LinkStats& stats);
-  // The base QP of a keyframe that is planned now: the decision's, fitted to what is left of the
-  // period's bits (send_budget.h). OnKeyframeSent follows before the next one is planned.
-  double PlanBaseQp(Micros now);
   // A decision, if a period has ended since the last one (the first call starts the first).
   std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);
 
@@ -84,8 +81,6 @@ class Adaptation {
   int64_t keyframe_bytes_ = 0;  // in this period
   int64_t label_bytes_ = 0;
   int keyframes_ = 0;
-  double planned_qp_ = 0;  // of the last keyframe that was planned
-  double qp_sum_ = 0;      // of this period's keyframes
   int skipped_ = 0;
   int64_t acknowledged_ = 0;  // at the period's start
 };

@@ -155,8 +155,6 @@ class DeviceSession {
   // A keyframe rate above the server's limit (Welcome) is lowered to it. The scale is in 0.25..1.
   // To be called before OnWelcome too, where the first keyframe is not at full size.
   void Configure(const Configuration& configuration);
-  // The base QP from the next keyframe on, without a new configuration.
-  void SetBaseQp(double base_qp) { configuration_.base_qp = base_qp; }
   const Configuration& configuration() const { return configuration_; }
   const Profile& profile() const { return profile_; }
   int class_count() const { return class_count_; }

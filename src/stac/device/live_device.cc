@@ -319,9 +319,6 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
   }
   if (link && !encoding && may_code) {
     Stopwatch plan;
-    if (options.adaptation != nullptr) {
-      session->SetBaseQp(options.adaptation->PlanBaseQp(clock.Now()));
-    }
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;
       encoding = true;

@@ -1,6 +1,5 @@
 #include "stac/device/send_budget.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "stac/adapt/stepped_scale.h"
@@ -9,10 +8,8 @@ namespace stac {
 namespace {
 
 constexpr double kAheadSeconds = 0.25;
-// How well a keyframe's bits are known; it is a fifth to a tenth of its second's.
-constexpr double kDoubt = 0.15;
-constexpr double kFill = 0.95;
-constexpr double kMostQpFit = 4;
+// A keyframe's bits are known to some 30 %, and it is a tenth to a third of its second's.
+constexpr double kDoubt = 0.3;
 
 }  // namespace
 
@@ -28,16 +25,6 @@ bool SendBudget::Allows(Micros now, double base_qp, double scale) const {
   const double expected_kb = ExpectedKb(base_qp, scale);
   return spent_kb_ + expected_kb <= kbps_ * (elapsed + kAheadSeconds) &&
          spent_kb_ + (1 + kDoubt) * expected_kb <= kbps_;
-}
-
-double SendBudget::FittedQp(Micros now, double base_qp, double keyframe_fps, double scale) const {
-  if (kbps_ <= 0 || last_kb_ <= 0 || keyframe_fps <= 0) return base_qp;
-  const double left_s = 1 - static_cast<double>(now - start_) / 1e6;
-  const double keyframes = std::max(1.0, std::round(left_s * keyframe_fps));
-  const double each_kb = (kFill * kbps_ - spent_kb_) / keyframes;
-  if (each_kb <= 0) return base_qp + kMostQpFit;
-  const double change = 6 * std::log2(ExpectedKb(base_qp, scale) / each_kb);
-  return base_qp + std::clamp(change, -kMostQpFit, kMostQpFit);
 }
 
 double SendBudget::ExpectedKb(double base_qp, double scale) const {

@@ -11,7 +11,7 @@ namespace stac {
 // keyframes instead of a queue, and references stay valid. Bits may be spent as the segment goes
 // on, a quarter of a second ahead; what a keyframe will need is expected from those before it
 // (each counts half of what came later), by halving per 6 QP and by BitsAtScale, and the last one
-// must fit if it needs 15 % more. Times are the caller's. Not thread-safe.
+// must fit if it needs 30 % more. Times are the caller's. Not thread-safe.
 class SendBudget {
  public:
   // A segment starts in which the link carries `kbps`; 0: unknown, everything is allowed.
@@ -19,11 +19,6 @@ class SendBudget {
   // The first keyframe of a segment is always allowed.
   bool Allows(Micros now, double base_qp, double scale = 1) const;
   void OnCoded(size_t bytes, double base_qp, bool idr, double scale = 1);
-  // The base QP at which the keyframes to come at this rate, the one now included, fill what is
-  // left of the segment but for a twentieth: within 4 of `base_qp`, which it is where nothing is
-  // known. So a second that turns out dearer or cheaper than the controller thought is put right
-  // within the second, by quality before it costs keyframes.
-  double FittedQp(Micros now, double base_qp, double keyframe_fps, double scale = 1) const;
 
  private:
   double ExpectedKb(double base_qp, double scale) const;

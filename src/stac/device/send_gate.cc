@@ -4,14 +4,9 @@
 
 namespace stac {
 
-double SendGate::BaseQp(Micros now, const ControlDecision& decision) const {
-  if (!options_.hold_to_bandwidth || !options_.fit_qp) return decision.base_qp;
-  return budget_.FittedQp(now, decision.base_qp, decision.keyframe_fps, decision.scale);
-}
-
 bool SendGate::MayCode(Micros now, const ControlDecision& decision, const LinkStats& stats,
                        std::optional<double> link_kbps) const {
-  if (options_.hold_to_bandwidth && !budget_.Allows(now, BaseQp(now, decision), decision.scale)) {
+  if (options_.hold_to_bandwidth && !budget_.Allows(now, decision.base_qp, decision.scale)) {
     return false;
   }
   if (options_.max_backlog_ms <= 0 || !link_kbps) return true;

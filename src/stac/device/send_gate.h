@@ -12,7 +12,6 @@ namespace stac {
 struct SendGateOptions {
   double max_backlog_ms = 300;    // of what is on its way, besides the round trip; 0: no limit
   bool hold_to_bandwidth = true;  // keep each segment to what the link carries (send_budget.h)
-  bool fit_qp = true;             // by quality first, before it costs keyframes
 };
 
 // May a keyframe be coded now? The one rule by which keyframes are dropped before they are coded,
@@ -29,11 +28,8 @@ class SendGate {
   // nothing is known about it, so that what is on its way is no reason to wait.
   bool MayCode(Micros now, const ControlDecision& decision, const LinkStats& stats,
                std::optional<double> link_kbps) const;
-  // The base QP of a keyframe that is planned now.
-  double BaseQp(Micros now, const ControlDecision& decision) const;
-  // `base_qp`: as it was planned.
-  void OnCoded(size_t bytes, double base_qp, double scale, bool idr) {
-    budget_.OnCoded(bytes, base_qp, idr, scale);
+  void OnCoded(size_t bytes, const ControlDecision& decision, bool idr) {
+    budget_.OnCoded(bytes, decision.base_qp, idr, decision.scale);
   }
 
  private:

@@ -25,7 +25,7 @@ TEST(SendGateTest, KeepsASegmentToItsBandwidthIfItIsToldTo) {
   SendGate holding({}), free({.hold_to_bandwidth = false});
   for (SendGate* gate : {&holding, &free}) {
     gate->StartSegment(0, 100);
-    gate->OnCoded(2500, kDecision.base_qp, kDecision.scale, false);  // 20 of the 25 kb that are allowed at once
+    gate->OnCoded(2500, kDecision, false);  // 20 of the 25 kb that are allowed at once
   }
   EXPECT_FALSE(holding.MayCode(0, kDecision, {}, 100));
   EXPECT_TRUE(free.MayCode(0, kDecision, {}, 100));

@@ -98,7 +98,6 @@ class Stream {
       ++second.skipped;
       return;
     }
-    device.SetBaseQp(adaptation_.PlanBaseQp(loop_.clock.Now()));
     const auto job = device.PlanKeyframe();
     if (!job) return;
     forced_idrs += job->force_idr;

@@ -54,8 +54,8 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
       o.seconds, skip, o.start.base_qp, o.start.keyframe_fps, o.start.scale, m.min_base_qp,
       m.max_base_qp, m.min_keyframe_fps, m.max_keyframe_fps, m.min_scale, c.measured, c.flow_ms,
       c.encode_ms, c.decode_ms, c.forward_ms, c.gradient_ms, l.delay_ms, l.jitter_ms, l.loss,
-      l.down_kbps, l.discard_unfinished, l.gate.max_backlog_ms, l.gate.hold_to_bandwidth,
-      l.gate.fit_qp, o.seed, static_cast<int>(system.controller), system.share, system.oracle,
+      l.down_kbps, l.discard_unfinished, l.gate.max_backlog_ms, l.gate.hold_to_bandwidth, o.seed,
+      static_cast<int>(system.controller), system.share, system.oracle,
       static_cast<int>(system.content), system.profile);
 }
 

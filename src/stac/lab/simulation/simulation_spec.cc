@@ -88,7 +88,7 @@ void ReadCompute(TomlReader& reader, const toml::table& table, ComputeTimes& tim
 
 void ReadLink(TomlReader& reader, const toml::table& table, LinkSettings& link) {
   reader.OnlyKeys(table, {"delay_ms", "jitter_ms", "loss", "down_kbps", "discard_unfinished",
-                          "max_backlog_ms", "hold_to_bandwidth", "fit_qp"});
+                          "max_backlog_ms", "hold_to_bandwidth"});
   link.delay_ms = reader.Number(table, "delay_ms", link.delay_ms, 0, 10'000, false);
   link.jitter_ms = reader.Number(table, "jitter_ms", link.jitter_ms, 0, 10'000, false);
   link.loss = reader.Number(table, "loss", link.loss, 0, 0.5, false);
@@ -97,7 +97,6 @@ void ReadLink(TomlReader& reader, const toml::table& table, LinkSettings& link) 
       SwitchedOn(reader, table, "discard_unfinished", link.discard_unfinished);
   link.gate.hold_to_bandwidth =
       SwitchedOn(reader, table, "hold_to_bandwidth", link.gate.hold_to_bandwidth);
-  link.gate.fit_qp = SwitchedOn(reader, table, "fit_qp", link.gate.fit_qp);
   link.gate.max_backlog_ms =
       reader.Number(table, "max_backlog_ms", link.gate.max_backlog_ms, 0, 1e6, false);
 }

@@ -30,13 +30,6 @@ SimulatedLinkOptions LinkOptions(const StreamOptions& options, const Trace& upli
   return {.up = std::move(up), .down = std::move(down), .seed = options.seed};
 }
 
-// The others' encoders or plans know one quality a second.
-SendGateOptions GateOptions(const SystemSpec& spec, const StreamOptions& options) {
-  SendGateOptions gate = options.link.gate;
-  gate.fit_qp &= UsesLevels(spec);
-  return gate;
-}
-
 // The frame that a message of either side belongs to; nullopt: the session as a whole.
 std::optional<FrameId> FrameOf(const Message& message) {
   if (const auto* coded = std::get_if<CodedFrame>(&message)) return coded->frame;
@@ -60,7 +53,7 @@ class Simulation {
         link_(MakeSimulatedLink(LinkOptions(options, uplink), &clock_)),
         system_(spec, inputs, frames, &clock_, tools),
         content_(options.content, frames, tools),
-        gate_(GateOptions(spec, options)),
+        gate_(options.link.gate),
         score_(frames, inputs.reference, inputs.network.info().class_count),
         propagates_(ShowsPropagatedLabels(spec)) {}
 
@@ -115,7 +108,7 @@ class Simulation {
       // keyframes tells nothing about either.
       if (last.keyframes > 0) {
         known_.last_kbps = last.coded_kbps;
-        known_.last_base_qp = last.qp_sum / last.keyframes;
+        known_.last_base_qp = last.decision.base_qp;
         known_.last_keyframe_fps = last.keyframes;
         known_.last_scale = last.decision.scale;
       }
@@ -158,9 +151,6 @@ class Simulation {
     SecondOutcome& second = result_.seconds.back();
     if (coding_.ready != kNever || !MayCode(second)) return OkStatus();
     Stopwatch watch;
-    const double base_qp = std::clamp(gate_.BaseQp(clock_.Now(), second.decision),
-                                      options_.limits.min_base_qp, options_.limits.max_base_qp);
-    device.SetBaseQp(base_qp);
     const auto job = system_.Plan(frame);
     if (!job) return OkStatus();
     STAC_ASSIGN_OR_RETURN(EncodedFrame coded, device.Encode(*job));
@@ -169,8 +159,7 @@ class Simulation {
     coding_.wire = Serialize(device.MakeMessage(*job, std::move(coded)));
     coding_.ready = clock_.Now() + FromMs(options_.compute.measured ? watch.Milliseconds()
                                                                     : options_.compute.encode_ms);
-    gate_.OnCoded(coding_.wire.size(), base_qp, second.decision.scale, idr);
-    second.qp_sum += base_qp;
+    gate_.OnCoded(coding_.wire.size(), second.decision, idr);
     second.coded_kbps += static_cast<double>(coding_.wire.size()) * 8e-3;
     ++second.keyframes;
     return OkStatus();

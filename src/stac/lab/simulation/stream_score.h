@@ -24,7 +24,6 @@ struct SecondOutcome {
   double told_kbps = 0;       // what the controller was told it would carry; 0: unknown
   double coded_kbps = 0;      // keyframes that were coded and sent, with their message headers
   int keyframes = 0;
-  double qp_sum = 0;  // of the base QPs at which they were planned
   ControlDecision decision;
   double pa = 0;  // mean over its frames
 };
