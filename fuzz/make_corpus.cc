@@ -83,6 +83,9 @@ void WriteMaps() {
       if (!labels) std::exit(1);
       const std::string name = fmt::format("{}_{}", size, predicted ? "predicted" : "plain");
       Write("labels/" + name, WriteMapInput(map, predicted, *labels));
+      const auto coarse = EncodeLabelsAtGrid(map, 3, predicted ? &previous : nullptr);
+      if (!coarse) std::exit(1);
+      Write("labels/" + name + "_grid3", WriteMapInput(map, predicted, coarse->bytes));
       Write("levels/" + name,
             WriteMapInput(map, predicted, EncodeLevels(map, predicted ? &previous : nullptr)));
     }
