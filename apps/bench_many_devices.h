@@ -15,6 +15,7 @@ struct ManyDevicesOptions {
   double seconds = 10;  // for each number of devices
   int threads = 0;      // of the network
   std::string network, device, input;
+  bool half = false;  // 16-bit arithmetic
   int width = 0, height = 0;
   AdmissionOptions admission;
 };

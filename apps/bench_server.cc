@@ -20,6 +20,7 @@ struct Options {
   std::string size = "640x480";
   std::string input;
   std::string device = "auto";
+  bool half = false;
   int threads = 0;
   int reduced = 4;
   int gradient_every = 3;
@@ -69,6 +70,20 @@ Result<Frame> FirstFrame(const Options& options) {
   return std::move(*frame);
 }
 
+// Share of the frame's labels, in percent, that differ from those of the same network in floats.
+Result<double> LabelsChangedByPrecision(const Options& options, Segmenter& segmenter,
+                                        const Frame& frame) {
+  STAC_ASSIGN_OR_RETURN(
+      const auto plain,
+      LoadSegmenter(options.network, {.threads = options.threads, .device = options.device}));
+  STAC_ASSIGN_OR_RETURN(const Segmentation expected, plain->Run(frame));
+  STAC_ASSIGN_OR_RETURN(const Segmentation found, segmenter.Run(frame));
+  int64_t changed = 0;
+  for (size_t i = 0; i < expected.labels.size(); ++i)
+    changed += expected.labels.data()[i] != found.labels.data()[i];
+  return 100.0 * static_cast<double>(changed) / static_cast<double>(expected.labels.size());
+}
+
 Status RunBench(const Options& options) {
   if (options.network.empty()) {
     return Fail("no network: name a TorchScript file or one of our weight files with --network");
@@ -83,6 +98,7 @@ Status RunBench(const Options& options) {
                                                              .network = options.network,
                                                              .device = options.device,
                                                              .input = options.input,
+                                                             .half = options.half,
                                                              .width = frame.width(),
                                                              .height = frame.height(),
                                                              .admission = options.admission}));
@@ -90,7 +106,9 @@ Status RunBench(const Options& options) {
     return OkStatus();
   }
 #endif
-  SegmenterOptions full{.threads = options.threads, .device = options.device};
+  SegmenterOptions full{.threads = options.threads,
+                        .device = options.device,
+                        .precision = options.half ? Precision::kHalf : Precision::kFloat};
   SegmenterOptions less = full;
   less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
@@ -112,10 +130,13 @@ Status RunBench(const Options& options) {
     progress.Update(i + 1);
   }
   if (stop_requested) return Fail("interrupted; nothing was measured to the end");
+  STAC_ASSIGN_OR_RETURN(const double changed, LabelsChangedByPrecision(options, *segmenter, frame));
   const double forward_ms = Median(forward.wall_ms);
   PrintFigures(
       {{"network", segmenter->info().name},
        {"size", options.size},
+       {"precision", options.half ? "half" : "float"},
+       {"labels_changed_percent", Rounded(changed)},
        {"reduced_by", options.reduced},
        {"gradient_every", options.gradient_every},
        {"forward_ms", Rounded(forward_ms)},
@@ -156,6 +177,7 @@ void AddBenchServer(CLI::App& bench) {
   command->add_option("--device", options->device, "Where the network runs")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
+  command->add_flag("--half", options->half, "16-bit arithmetic (CUDA only)");
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
       ->check(CLI::IsMember({2, 4}))

@@ -26,6 +26,7 @@ struct Options {
   std::string labels;
   std::string port_file;
   int threads = 0;
+  bool half = false;
   int gradient_downscale = 1;
   int gradient_every = 1;
   int label_grid = 0;
@@ -57,8 +58,10 @@ Status RunServer(const Options& options) {
   }
   STAC_ASSIGN_OR_RETURN(
       std::unique_ptr<Segmenter> segmenter,
-      LoadSegmenter(options.network, {.threads = options.threads,
-                                      .gradient_downscale = options.gradient_downscale}));
+      LoadSegmenter(options.network,
+                    {.threads = options.threads,
+                     .precision = options.half ? Precision::kHalf : Precision::kFloat,
+                     .gradient_downscale = options.gradient_downscale}));
   const NetworkInfo network = segmenter->info();
   STAC_ASSIGN_OR_RETURN(Profile profile, LoadProfile(options.profile, options.network, network));
 
@@ -154,6 +157,7 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--class-weight", options->class_weights,
                       "Protect a class: NAME=WEIGHT, for example person=4; repeatable");
+  command->add_flag("--half", options->half, "16-bit arithmetic: faster on a GPU (CUDA only)");
   command
       ->add_option("--gradient-downscale", options->gradient_downscale,
                    "Take the gradient at 1/N size: cheaper, a little less exact")

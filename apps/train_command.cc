@@ -35,7 +35,7 @@ Status RunTrainNetwork(const NetworkOptions& options) {
   STAC_ASSIGN_OR_RETURN(auto validation, LoadTrainData(recipe, recipe.validation));
   const std::filesystem::path cache =
       options.cache.empty() ? run.folder / "teacher_cache" : std::filesystem::path(options.cache);
-  STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples));
+  if (!recipe.live_teacher) STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples));
   STAC_RETURN_IF_ERROR(Distil(recipe, cache, validation));
   STAC_ASSIGN_OR_RETURN(const TrainReport report, TrainNetwork(recipe, samples, validation, run));
   fmt::print("{} of {} steps, loss {:.4f}", report.steps, recipe.steps, report.last_loss);

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 
 #include <algorithm>
 #include <cmath>
@@ -64,6 +65,15 @@ RgbWeights WeightsOf(const ColorSpec& color) {
           .g_from_cb = -2 * kb * (1 - kb) / kg * chroma,
           .g_from_cr = -2 * kr * (1 - kr) / kg * chroma,
           .b_from_cb = 2 * (1 - kb) * chroma};
+}
+
+// As floats in the processor's memory; from a GPU by way of page-locked memory, which it fills
+// several times faster.
+at::Tensor OnHost(const at::Tensor& values) {
+  if (values.device().is_cpu()) return values.to(at::kFloat);
+  const auto host = at::empty(values.sizes(), at::TensorOptions(at::kFloat).pinned_memory(true));
+  host.copy_(values);
+  return host;
 }
 
 // What repeating the last column and row needs on the way back: their sums, [3,height,width].
@@ -151,7 +161,11 @@ at::Tensor TensorFromLabels(const LabelMap& labels, const at::Tensor& logits) {
 
 FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options) {
   const auto chroma = at::cat({PlaneTensor(frame.plane(1)), PlaneTensor(frame.plane(2))}, 1);
-  return {PlaneTensor(frame.y()).to(options), chroma.to(options)};
+  // Bytes travel to the GPU, not floats.
+  const auto moved = [&options](const at::Tensor& bytes) {
+    return bytes.to(options.device()).to(options);
+  };
+  return {moved(PlaneTensor(frame.y())), moved(chroma)};
 }
 
 at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color) {
@@ -260,7 +274,7 @@ InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int wid
                               int downscale) {
   at::NoGradGuard no_gradient;
   const int small_width = width / downscale, small_height = height / downscale;
-  const auto folded = FoldPadding(by_rgb.to(at::kCPU, at::kFloat)[0], small_height, small_width);
+  const auto folded = FoldPadding(OnHost(by_rgb)[0], small_height, small_width);
   TORCH_CHECK(folded.size(1) == small_height && folded.size(2) == small_width &&
                   folded.stride(2) == 1 && width % 2 == 0 && height % 2 == 0,
               "the gradient does not belong to the frame");

@@ -36,7 +36,8 @@ at::Tensor LogitsFromOutput(const c10::IValue& output) {
 
 }  // namespace
 
-Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device) {
+Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device,
+                                     Precision precision) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path));
   TorchNetwork network;
   network.device = device;
@@ -46,6 +47,7 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     std::istringstream stream{std::string(AsText(bytes))};
     torch::jit::Module module = torch::jit::load(stream, device);
     module.eval();
+    if (precision == Precision::kHalf) module.to(at::kHalf);
     for (at::Tensor parameter : module.parameters()) {
       network.info.parameters += parameter.numel();
       parameter.set_requires_grad(false);
@@ -56,6 +58,10 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
       torch::jit::GraphOptimizerEnabledGuard plain(false);
       return LogitsFromOutput(module.forward({rgb}));
     };
+    if (precision == Precision::kHalf) {
+      network.half_precision = true;
+      network.forward = InHalfPrecision(std::move(network.forward));
+    }
   } catch (const std::exception& error) {
     return Fail(
         "{} is not a TorchScript network ({}): save it with torch.jit.save, and check that "

@@ -1,5 +1,6 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
@@ -73,6 +74,7 @@ class TorchSegmenter final : public Segmenter {
   // These throw.
   void AddGradients(const Frame& frame, const at::Tensor& rgb, const Objective& objective,
                     Segmentation& result);
+  double Magnification(const at::Tensor& logits, const Objective& objective) const;
   at::Tensor Padded(const at::Tensor& rgb);
   at::Tensor RawLogits(const at::Tensor& padded) const;
   at::Tensor Inside(const at::Tensor& raw, const at::Tensor& rgb) const;
@@ -167,9 +169,10 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   const int downscale = options_.gradient_downscale;
   const auto seen = downscale > 1 ? at::avg_pool2d(rgb, {downscale, downscale}) : rgb;
   const auto input = Padded(seen).detach().set_requires_grad(true);
-  const auto add = [&](const torch::autograd::variable_list& by_input) {
+  const auto add = [&](const torch::autograd::variable_list& by_input, double magnified) {
+    const auto by_rgb = magnified == 1 ? by_input.front() : by_input.front() / magnified;
     result.gradients.push_back(
-        GradientFromRgb(by_input.front(), frame.color(), frame.width(), frame.height(), downscale));
+        GradientFromRgb(by_rgb, frame.color(), frame.width(), frame.height(), downscale));
   };
   at::AutoGradMode with_gradient(true);
   const auto raw = RawLogits(input);
@@ -182,7 +185,8 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
     const auto logits = Inside(raw, seen);
     const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
     result.objective = loss.value;
-    add(torch::autograd::grad({logits}, {input}, {loss.by_logits}));
+    const double magnified = Magnification(logits, objective);
+    add(torch::autograd::grad({logits}, {input}, {loss.by_logits * magnified}), magnified);
     result.gradient_ms = watch.Milliseconds();
     return;
   }
@@ -192,9 +196,19 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   for (int pass = 0; pass < passes; ++pass) {
     const auto value = ObjectiveValue(logits, objective, pass);
     if (pass == 0) result.objective = value.item().toDouble();
-    add(torch::autograd::grad({value}, {input}, {}, /*retain_graph=*/pass + 1 < passes));
+    const double magnified = Magnification(logits, objective);
+    add(torch::autograd::grad({value}, {input}, {at::full_like(value, magnified)},
+                              /*retain_graph=*/pass + 1 < passes),
+        magnified);
   }
   result.gradient_ms = watch.Milliseconds();
+}
+
+// By how much the objective must be larger on its way through the network: a mean over all pixels
+// has gradients that 16-bit numbers cannot hold.
+double TorchSegmenter::Magnification(const at::Tensor& logits, const Objective& objective) const {
+  const bool mean = objective.kind != ObjectiveKind::kProjection;
+  return network_.half_precision && mean ? static_cast<double>(logits.size(2) * logits.size(3)) : 1;
 }
 
 // The frame at a size that the network takes.
@@ -270,6 +284,12 @@ Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
   auto segmenter = std::make_unique<TorchSegmenter>(std::move(network), options);
   STAC_RETURN_IF_ERROR(segmenter->Probe());
   return segmenter;
+}
+
+TorchForward InHalfPrecision(TorchForward forward) {
+  return [forward = std::move(forward)](const at::Tensor& rgb) {
+    return forward(rgb.to(at::kHalf).contiguous(at::MemoryFormat::ChannelsLast)).to(at::kFloat);
+  };
 }
 
 Result<at::Device> ChooseDevice(const std::string& name) {

@@ -26,6 +26,7 @@ struct TorchNetwork {
   TorchForward forward;
   at::Device device = at::kCPU;   // where the parameters are
   bool double_precision = false;  // parameters and arithmetic in double, for tests
+  bool half_precision = false;    // parameters and arithmetic in 16 bits; input and logits in float
 };
 
 // A Segmenter around a LibTorch network. Runs it once on a small grey frame: fails if it throws,
@@ -40,10 +41,15 @@ Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
 Result<at::Device> ChooseDevice(const std::string& name);
 
 // A TorchScript file as LoadSegmenter describes it.
-Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device);
+Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device,
+                                     Precision precision = Precision::kFloat);
 
 // Either kind of file that LoadSegmenter takes, by its first bytes.
-Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device);
+Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
+                                 Precision precision = Precision::kFloat);
+
+// A network whose parameters were made 16 bits wide, as one of floats.
+TorchForward InHalfPrecision(TorchForward forward);
 
 // Prepares the calling thread for inference: denormal numbers become zero (also in the worker
 // threads), and `threads` threads (0: all cores) but at least 2 work on an operation, because

@@ -6,6 +6,7 @@
 
 #include "stac/base/check.h"
 #include "stac/lab/train/batch_internal.h"
+#include "stac/lab/train/losses_internal.h"
 
 namespace stac {
 namespace {
@@ -43,7 +44,7 @@ torch::Tensor Resize(const torch::Tensor& x, int64_t height, int64_t width) {
 // centre.
 torch::Tensor CropLabels(const TrainSample& sample, int x0, int y0, int width, int height,
                          int64_t out_width, int64_t out_height) {
-  torch::Tensor out = torch::full({out_height, out_width}, 255, torch::kLong);
+  torch::Tensor out = torch::full({out_height, out_width}, kUnknownLabel, torch::kLong);
   if (!sample.has_labels()) return out;
   auto cells = out.accessor<int64_t, 2>();
   for (int64_t y = 0; y < out_height; ++y)
@@ -168,19 +169,34 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
   return out;
 }
 
+// Blends the next picture of the batch, as it was, into some of them.
+void BatchMaker::Mix(int64_t step, std::vector<Picture>& pictures) const {
+  if (recipe_.augment.mix_share == 0) return;
+  Random random(recipe_.seed, 0x313Du ^ static_cast<uint64_t>(step) << 16);
+  const torch::Tensor first = pictures.front().rgb;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (random.Uniform() >= recipe_.augment.mix_share) continue;
+    const torch::Tensor& other = i + 1 < pictures.size() ? pictures[i + 1].rgb : first;
+    pictures[i].rgb = pictures[i].rgb.lerp(other, random.Between(0, 0.5));
+    if (pictures[i].labels.defined())
+      pictures[i].labels = torch::full_like(pictures[i].labels, kUnknownLabel);
+  }
+}
+
 Result<TrainBatch> BatchMaker::Make(int64_t step) const {
-  std::vector<torch::Tensor> rgb, labels, teacher;
+  std::vector<Picture> pictures;
   for (int i = 0; i < recipe_.batch; ++i) {
     STAC_ASSIGN_OR_RETURN(Picture picture, Augmented(step * recipe_.batch + i));
-    rgb.push_back(picture.rgb);
-    if (picture.labels.defined()) labels.push_back(picture.labels);
-    if (picture.teacher.defined()) teacher.push_back(picture.teacher);
+    pictures.push_back(std::move(picture));
   }
-  TrainBatch batch;
-  batch.rgb = torch::cat(rgb);
-  if (!labels.empty()) batch.labels = torch::cat(labels);
-  if (!teacher.empty()) batch.teacher = torch::cat(teacher);
-  return batch;
+  Mix(step, pictures);
+  const auto stacked = [&pictures](torch::Tensor Picture::*map) {
+    std::vector<torch::Tensor> maps;
+    for (const Picture& picture : pictures)
+      if ((picture.*map).defined()) maps.push_back(picture.*map);
+    return maps.empty() ? torch::Tensor() : torch::cat(maps);
+  };
+  return TrainBatch{stacked(&Picture::rgb), stacked(&Picture::labels), stacked(&Picture::teacher)};
 }
 
 }  // namespace stac

@@ -15,7 +15,8 @@ namespace stac {
 struct TrainBatch {
   torch::Tensor rgb;      // float [N,3,h,w] in 0..1
   torch::Tensor labels;   // int64 [N,h/stride,w/stride], 255 = unknown; undefined: none has labels
-  torch::Tensor teacher;  // float [N,classes,h/4,w/4], sums to 1; undefined: no teacher
+  torch::Tensor teacher;  // float [N,classes,h/4,w/4], sums to 1; undefined: no teacher,
+                          // or a live one
 };
 
 // Makes the batch of a step: which samples, in which order, and how each is changed depends on
@@ -34,6 +35,7 @@ class BatchMaker {
   };
   size_t SampleAt(int64_t position) const;
   Result<Picture> Augmented(int64_t position) const;
+  void Mix(int64_t step, std::vector<Picture>& pictures) const;
 
   const TrainRecipe& recipe_;
   const std::vector<TrainSample>& samples_;

@@ -1,8 +1,8 @@
-#include "stac/lab/train/losses_internal.h"
-
 #include <gtest/gtest.h>
 
 #include <cmath>
+
+#include "stac/lab/train/losses_internal.h"
 
 namespace stac {
 namespace {

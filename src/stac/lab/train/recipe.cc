@@ -181,6 +181,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   loss.Read("teacher", r.teacher_loss, 0, 1e3);
   loss.Read("labels", r.labels_loss, 0, 1e3);
   loss.Read("auxiliary", r.auxiliary_loss, 0, 1e3);
+  loss.Read("live_teacher", r.live_teacher);
   loss.Read("balance", r.balance, 0, 1);
   loss.ReadInteger("stride", r.loss_stride, 1, 4);
   if (r.loss_stride == 3) loss.Wrong("loss.stride must be 1, 2 or 4");
@@ -196,6 +197,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   augment.Read("saturation", a.saturation, 0, 1);
   augment.Read("tint", a.tint, 0, 1);
   augment.Read("codec_share", a.codec_share, 0, 1);
+  augment.Read("mix_share", a.mix_share, 0, 1);
   augment.ReadInteger("codec_qp_min", a.codec_qp_min, 1, 51);
   augment.ReadInteger("codec_qp_max", a.codec_qp_max, 1, 51);
   if (a.scale_min > a.scale_max) augment.Wrong("augment.scale_min is above augment.scale_max");
@@ -207,6 +209,9 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   STAC_RETURN_IF_ERROR(ReadData(root, "data", folder, r.data));
   STAC_RETURN_IF_ERROR(ReadData(root, "validation", folder, r.validation));
   if (r.data.empty()) return Fail("the recipe names no [[data]] to train on");
+  if (r.live_teacher && !r.distilled()) return Fail("loss.live_teacher needs a [[teacher]]");
+  if (a.mix_share > 0 && !r.live_teacher)
+    return Fail("augment.mix_share needs loss.live_teacher: nobody else knows a blended picture");
   return OkStatus();
 }
 

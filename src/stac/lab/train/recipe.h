@@ -36,6 +36,8 @@ struct AugmentSpec {
   double codec_share = 0;  // share of the pictures that are coded by x264 first
   int codec_qp_min = 20;
   int codec_qp_max = 40;
+  // Share of the pictures into which another one is blended; their human labels do not count.
+  double mix_share = 0;
 };
 
 // How a network is trained: the contents of a recipe file. See docs/networks.md for the file.
@@ -63,6 +65,10 @@ struct TrainRecipe {
   double teacher_loss = 1;    // weight of the cross-entropy against the teachers' probabilities
   double labels_loss = 1;     // weight of the cross-entropy against human labels
   double auxiliary_loss = 1;  // weight of each auxiliary head's loss
+  // The teachers are asked about each picture as the network sees it, cropped and changed, and not
+  // once about the picture as it is: "a good teacher is patient and consistent" (Beyer et al.
+  // 2022). Needs a GPU to be bearable.
+  bool live_teacher = false;
   double balance = 0;  // 0..1: how much more the teacher counts where its classes are rare
   // The loss is taken at 1/loss_stride of the crop's size: 1, 2 or 4; with a teacher always 4.
   int loss_stride = 1;

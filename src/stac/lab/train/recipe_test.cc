@@ -30,6 +30,9 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("scale_max = 1.2", "scale_max = 0.2"), HasSubstr("scale_min"));
   EXPECT_THAT(error("kind = \"synthetic\"", "kind = \"film\""), HasSubstr("data.kind"));
   EXPECT_THAT(error("[[data]]", "[data]"), HasSubstr("[[data]]"));
+  EXPECT_THAT(error("[augment]", "[loss]\nlive_teacher = true\n[augment]"),
+              HasSubstr("[[teacher]]"));
+  EXPECT_THAT(error("flip = true", "mix_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),

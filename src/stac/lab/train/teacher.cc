@@ -1,11 +1,10 @@
-#include <torch/nn/functional/upsampling.h>
-
 #include <filesystem>
 
 #include "stac/base/file.h"
 #include "stac/base/progress.h"
 #include "stac/lab/train/dataset.h"
 #include "stac/lab/train/teacher_internal.h"
+#include "stac/segment/networks/layers_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
@@ -47,25 +46,23 @@ Result<torch::Tensor> Teacher::Logits(Loaded& member, const torch::Tensor& rgb) 
   }
 }
 
-Status Teacher::Label(TrainSample& sample) {
+Result<torch::Tensor> Teacher::Probabilities(const torch::Tensor& rgb) {
   torch::NoGradGuard no_grad;
-  const torch::Tensor rgb = RgbTensor(sample).to(device_);
   torch::Tensor mean;
   double total = 0;
   for (Loaded& member : members_) {
-    STAC_ASSIGN_OR_RETURN(torch::Tensor logits, Logits(member, rgb));
-    namespace F = torch::nn::functional;
-    if (logits.size(2) != sample.height || logits.size(3) != sample.width)
-      logits = F::interpolate(logits, F::InterpolateFuncOptions()
-                                          .size(std::vector<int64_t>{sample.height, sample.width})
-                                          .mode(torch::kBilinear)
-                                          .align_corners(false));
+    STAC_ASSIGN_OR_RETURN(const torch::Tensor logits, Logits(member, rgb));
     const torch::Tensor share =
-        torch::avg_pool2d(logits.softmax(1), kTeacherStride) * member.weight;
+        torch::avg_pool2d(ResizeLike(logits, rgb).softmax(1), kTeacherStride) * member.weight;
     mean = mean.defined() ? mean + share : share;
     total += member.weight;
   }
-  const torch::Tensor bytes = (mean * (255 / total)).round().to(torch::kUInt8).cpu().contiguous();
+  return mean / total;
+}
+
+Status Teacher::Label(TrainSample& sample) {
+  STAC_ASSIGN_OR_RETURN(const torch::Tensor mean, Probabilities(RgbTensor(sample).to(device_)));
+  const torch::Tensor bytes = (mean * 255).round().to(torch::kUInt8).cpu().contiguous();
   const auto* data = bytes.data_ptr<uint8_t>();
   sample.teacher.assign(data, data + bytes.numel());
   sample.teacher_classes = classes_;

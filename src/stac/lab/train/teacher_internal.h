@@ -19,6 +19,8 @@ class Teacher {
   // Fails if a file does not load or answers with other than `classes` classes.
   static Result<std::unique_ptr<Teacher>> Load(const std::vector<TeacherSpec>& members, int classes,
                                                const torch::Device& device);
+  // Of each class, [N,classes,H/4,W/4], for pictures [N,3,H,W] on the teacher's device.
+  Result<torch::Tensor> Probabilities(const torch::Tensor& rgb);
   // Fills sample.teacher from sample.rgb.
   Status Label(TrainSample& sample);
 

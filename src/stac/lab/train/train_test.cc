@@ -9,7 +9,7 @@
 #include "stac/base/file.h"
 #include "stac/capture/image_io.h"
 #include "stac/lab/train/agreement.h"
-#include "stac/lab/train/batch_internal.h"
+#include "stac/lab/train/batch_loader_internal.h"
 #include "stac/lab/train/checkpoint_internal.h"
 #include "stac/lab/train/dataset.h"
 #include "stac/lab/train/test_recipe.h"
@@ -221,6 +221,21 @@ def forward(self, x):
   EXPECT_EQ(again[0].teacher, samples[0].teacher);
   EXPECT_EQ(fs::last_write_time(fs::directory_iterator(folder_ / "cache")->path()), time);
 
+  // A live teacher is asked about the crops as they are, and its answers are not kept.
+  auto live = Tiny();
+  live.classes = 2;
+  live.teachers = teachers;
+  live.labels_loss = 0;
+  live.steps = 2;
+  auto unlabelled = TinySamples(live);
+  EXPECT_FALSE(TrainNetwork(live, unlabelled, {}, {.folder = folder_ / "taught"}));
+  live.live_teacher = true;
+  const auto taught =
+      TrainNetwork(live, unlabelled, {}, {.folder = folder_ / "taught", .show_progress = false});
+  ASSERT_TRUE(taught) << taught.error().message;
+  // A network that knows nothing answers (0.5, 0.5): its cross-entropy is log 2.
+  EXPECT_NEAR(taught->first_loss, std::log(2.0), 0.05);
+
   recipe.classes = 3;
   EXPECT_THAT(Distil(recipe, "", samples).error().message, HasSubstr("change network.classes"));
   recipe.teachers = {{(folder_ / "nothing.pt").string(), 1}};
@@ -278,6 +293,47 @@ TEST(BatchMaker, LabelsAndTeacherFollowThePicture) {
   EXPECT_GT((taught == batch.labels).sum().item<double>() / cells, 0.95);
   EXPECT_GT(((shown - batch.labels).abs() < 0.5).sum().item<double>() / cells, 0.95);
   EXPECT_LT((batch.teacher.sum(1) - 1).abs().max().item<double>(), 1e-4);
+}
+
+TEST(BatchMaker, MixedPicturesAreBlendsWhoseLabelsDoNotCount) {
+  TrainRecipe recipe = Tiny();
+  recipe.augment = {};
+  recipe.loss_stride = 4;
+  const auto samples = TinySamples(recipe);
+  const TrainBatch plain = MustMake(BatchMaker(recipe, samples, {}), 0);
+  recipe.augment.mix_share = 1;
+  const TrainBatch mixed = MustMake(BatchMaker(recipe, samples, {}), 0);
+  EXPECT_TRUE((mixed.labels == 255).all().item<bool>());
+  // Two pictures to a batch: each is the other one's partner, and keeps at least half of itself.
+  const torch::Tensor change = mixed.rgb - plain.rgb, difference = plain.rgb.flip({0}) - plain.rgb;
+  for (int i = 0; i < 2; ++i) {
+    const double share =
+        ((change[i] * difference[i]).sum() / difference[i].square().sum()).item<double>();
+    EXPECT_GT(share, 0);
+    EXPECT_LE(share, 0.5);
+    EXPECT_TRUE(torch::allclose(change[i], share * difference[i], 1e-3, 1e-5)) << i;
+  }
+}
+
+TEST(BatchLoader, GivesTheSameBatchesForAnyNumberOfWorkers) {
+  const TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  const BatchMaker maker(recipe, samples, {});
+  for (const int workers : {0, 1, 3}) {
+    BatchLoader loader(recipe, samples, {}, 2, 9, workers);
+    for (int64_t step = 2; step < 9; ++step) {
+      const auto batch = loader.Next();
+      ASSERT_TRUE(batch);
+      EXPECT_TRUE(batch->rgb.equal(MustMake(maker, step).rgb)) << workers << " " << step;
+    }
+  }
+}
+
+TEST(BatchLoader, MayEndWithBatchesThatNobodyWanted) {
+  const TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  BatchLoader loader(recipe, samples, {}, 0, 1000, 2);
+  EXPECT_TRUE(loader.Next());
 }
 
 TEST(BatchMaker, CodecNoiseIsForItsShareOfThePictures) {

@@ -1,21 +1,26 @@
 #include "stac/lab/train/trainer.h"
 
+#include <ATen/Context.h>
 #include <ATen/autocast_mode.h>
+#include <torch/version.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <deque>
 #include <fstream>
 #include <numeric>
 #include <string>
+#include <thread>
 
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
 #include "stac/base/progress.h"
 #include "stac/base/revision.h"
-#include "stac/lab/train/batch_internal.h"
+#include "stac/lab/train/batch_loader_internal.h"
 #include "stac/lab/train/checkpoint_internal.h"
 #include "stac/lab/train/losses_internal.h"
+#include "stac/lab/train/teacher_internal.h"
 #include "stac/lab/train/validate_internal.h"
 #include "stac/segment/networks/layers_internal.h"
 #include "stac/segment/networks/stacnet_internal.h"
@@ -25,6 +30,7 @@ namespace stac {
 namespace {
 
 constexpr size_t kLossWindow = 20;
+constexpr int kMaxLoaders = 12;
 
 Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& samples) {
   if (samples.empty()) return Fail("there are no pictures to train on");
@@ -38,28 +44,65 @@ Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& s
             "a label picture holds the value {}, outside the network's {} classes (255 "
             "means unknown): change network.classes or the labels",
             label, recipe.classes);
-    if (!sample.has_labels() && !sample.has_teacher())
+    if (!sample.has_labels() && !sample.has_teacher() && !recipe.live_teacher)
       return Fail("a picture of the training set has neither labels nor a teacher");
   }
   return OkStatus();
 }
 
+// The GPU computes while these make the next batches; on a CPU nothing is won.
+int LoaderCount(const torch::Device& device) {
+  if (!device.is_cuda()) return 0;
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) - 2, 1, kMaxLoaders);
+}
+
+// While it lives, this thread computes in bfloat16 on CUDA: half the memory, and unlike 16-bit
+// floats it needs no scaling of the loss.
+class Autocast {
+ public:
+  explicit Autocast(bool on) : on_(on) {
+    if (on_) Set(true);
+  }
+  ~Autocast() {
+    if (!on_) return;
+    Set(false);
+    at::autocast::clear_cache();
+  }
+  Autocast(const Autocast&) = delete;
+  Autocast& operator=(const Autocast&) = delete;
+
+ private:
+  static void Set(bool enabled) {
+#if TORCH_VERSION_MAJOR >= 2 && TORCH_VERSION_MINOR >= 4
+    at::autocast::set_autocast_enabled(at::kCUDA, enabled);
+    at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);
+#else
+    at::autocast::set_enabled(enabled);
+    at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
+#endif
+  }
+  const bool on_;
+};
+
 class Trainer {
  public:
   Trainer(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
           const std::vector<TrainSample>& validation, const TrainRun& run, torch::Device device,
-          TrainState state, CodecNoise noise)
+          TrainState state, std::unique_ptr<Teacher> live_teacher)
       : recipe_(recipe),
         validation_(validation),
         run_(run),
         device_(device),
         state_(std::move(state)),
-        batches_(recipe, samples, std::move(noise)) {}
+        live_teacher_(std::move(live_teacher)),
+        end_(run.stop_before < 0 ? recipe.steps : std::min(recipe.steps, run.stop_before)),
+        batches_(recipe, samples, run.codec_noise, state_.step, end_, LoaderCount(device)) {}
 
   Result<TrainReport> Run();
 
  private:
   Result<double> Step();
+  Result<TrainBatch> NextBatch();
   void UpdateAverage();
   void ValidateNow(TrainReport& report);
   Status OpenLog();
@@ -72,31 +115,44 @@ class Trainer {
   const TrainRun& run_;
   torch::Device device_;
   TrainState state_;
-  BatchMaker batches_;
+  std::unique_ptr<Teacher> live_teacher_;  // null: the samples bring the answers along
+  const int64_t end_;                      // of the steps of this run
+  BatchLoader batches_;
   std::ofstream log_;
 };
 
+// On the trainer's device.
+Result<TrainBatch> Trainer::NextBatch() {
+  STAC_ASSIGN_OR_RETURN(TrainBatch batch, batches_.Next());
+  for (torch::Tensor* tensor : {&batch.rgb, &batch.labels, &batch.teacher})
+    if (tensor->defined()) *tensor = tensor->to(device_);
+  if (live_teacher_) {
+    STAC_ASSIGN_OR_RETURN(batch.teacher, live_teacher_->Probabilities(batch.rgb));
+  }
+  if (device_.is_cuda()) batch.rgb = batch.rgb.contiguous(torch::MemoryFormat::ChannelsLast);
+  return batch;
+}
+
 Result<double> Trainer::Step() {
-  STAC_ASSIGN_OR_RETURN(const TrainBatch batch, batches_.Make(state_.step));
+  STAC_ASSIGN_OR_RETURN(const TrainBatch batch, NextBatch());
   const double rate = LearningRate(recipe_, state_.step);
   for (auto& group : state_.optimizer->param_groups())
     static_cast<torch::optim::AdamWOptions&>(group.options()).lr(rate);
 
-  const bool autocast = device_.is_cuda() && recipe_.mixed_precision;
-  at::autocast::set_enabled(autocast);
-  if (autocast) at::autocast::set_autocast_gpu_dtype(torch::kBFloat16);  // needs no loss scaling
-  const std::vector<torch::Tensor> outputs = state_.network->Forward(batch.rgb.to(device_));
-  at::autocast::set_enabled(false);
-  at::autocast::clear_cache();
+  std::vector<torch::Tensor> outputs;
+  {
+    const Autocast autocast(device_.is_cuda() && recipe_.mixed_precision);
+    outputs = state_.network->Forward(batch.rgb);
+  }
 
   torch::Tensor loss = torch::zeros({}, device_);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const double weight = i == 0 ? 1 : recipe_.auxiliary_loss;
     if (batch.teacher.defined())
       loss = loss + weight * recipe_.teacher_loss *
-                        TeacherLoss(outputs[i], batch.teacher.to(device_), recipe_.balance);
+                        TeacherLoss(outputs[i], batch.teacher, recipe_.balance);
     if (batch.labels.defined() && recipe_.labels_loss > 0)
-      loss = loss + weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels.to(device_));
+      loss = loss + weight * recipe_.labels_loss * LabelsLoss(outputs[i], batch.labels);
   }
   const double value = loss.item<double>();
   if (!std::isfinite(value))
@@ -171,8 +227,6 @@ Result<TrainReport> Trainer::Run() {
   TrainReport report;
   for (const torch::Tensor& parameter : state_.network->parameters())
     report.parameters += parameter.numel();
-  const int64_t end =
-      run_.stop_before < 0 ? recipe_.steps : std::min(recipe_.steps, run_.stop_before);
   Progress progress("training " + recipe_.network, recipe_.steps);
   std::deque<double> losses;
   const auto mean = [&losses] {
@@ -183,12 +237,12 @@ Result<TrainReport> Trainer::Run() {
   Stopwatch watch;
   int64_t steps_here = 0;
   state_.network->train();
-  while (state_.step < end) {
+  while (state_.step < end_) {
     STAC_ASSIGN_OR_RETURN(const double loss, Step());
     losses.push_back(loss);
     if (losses.size() > kLossWindow) losses.pop_front();
     if (++steps_here <= static_cast<int64_t>(kLossWindow)) report.first_loss = mean();
-    const bool last = state_.step == end;
+    const bool last = state_.step == end_;
     const bool validate =
         last || (recipe_.validate_every > 0 && state_.step % recipe_.validate_every == 0);
     if (validate) ValidateNow(report);
@@ -235,7 +289,16 @@ Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<Tr
     STAC_RETURN_IF_ERROR(LoadCheckpoint(file, recipe, state));
   }
   try {
-    return Trainer(recipe, samples, validation, run, device, std::move(state), run.codec_noise)
+    if (device.is_cuda()) {
+      LayChannelsLast(*state.network);
+      at::globalContext().setBenchmarkCuDNN(true);  // all batches are of one size
+    }
+    std::unique_ptr<Teacher> live_teacher;
+    if (recipe.live_teacher) {
+      STAC_ASSIGN_OR_RETURN(live_teacher, Teacher::Load(recipe.teachers, recipe.classes, device));
+    }
+    return Trainer(recipe, samples, validation, run, device, std::move(state),
+                   std::move(live_teacher))
         .Run();
   } catch (const std::exception& e) {
     return Fail("training stopped: {}; the last checkpoint is kept",

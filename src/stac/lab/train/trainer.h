@@ -25,7 +25,7 @@ struct TrainRun {
   int64_t stop_before = -1;
   bool show_progress = true;
   const std::atomic<bool>* stop = nullptr;  // set: end after this step, with a checkpoint
-  CodecNoise codec_noise;                   // needed where the recipe's codec_share is above 0
+  CodecNoise codec_noise;  // thread-safe; needed where the recipe's codec_share is above 0
 };
 
 struct TrainReport {
@@ -41,9 +41,10 @@ struct TrainReport {
 // Trains the recipe's network on the samples, which are as Distil (dataset.h) makes them, and
 // validates on `validation`: against human labels where a picture has them and the recipe is not
 // distilled, otherwise against the teachers' most probable class. Runs on the recipe's device with
-// all cores. A run that was killed and resumed ends with the same weights, bit for bit on the same
-// machine, as one that was not. Fails on samples that do not fit the recipe, a checkpoint that does
-// not belong to it, or a loss that is not finite; the last checkpoint is kept in every case.
+// all cores. A run that was killed and resumed ends with the same weights as one that was not: on a
+// CPU bit for bit on the same machine, on CUDA up to the order of its sums. Fails on samples that
+// do not fit the recipe, a checkpoint that does not belong to it, or a loss that is not finite; the
+// last checkpoint is kept in every case.
 Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
                                  const std::vector<TrainSample>& validation, const TrainRun& run);
 

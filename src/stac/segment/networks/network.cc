@@ -30,6 +30,13 @@ void FoldBatchNorm(SegmentationNetwork& network) {
     if (auto* unit = dynamic_cast<ConvUnit*>(module.get())) unit->Fold();
 }
 
+void LayChannelsLast(SegmentationNetwork& network) {
+  torch::NoGradGuard no_grad;
+  for (torch::Tensor& parameter : network.parameters())
+    if (parameter.dim() == 4)
+      parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
+}
+
 torch::Tensor NormalizeRgb(const torch::Tensor& rgb, const std::array<double, 3>& mean,
                            const std::array<double, 3>& deviation) {
   const auto options = torch::TensorOptions().dtype(rgb.dtype()).device(rgb.device());

@@ -33,6 +33,9 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name
 // Merges all batch normalizations into their convolutions. The network must be in evaluation mode.
 void FoldBatchNorm(SegmentationNetwork& network);
 
+// Lays the kernels out as cuDNN's fast convolutions want them: a pixel's channels side by side.
+void LayChannelsLast(SegmentationNetwork& network);
+
 // (rgb - mean) / deviation for each channel; the ImageNet values by default.
 torch::Tensor NormalizeRgb(const torch::Tensor& rgb,
                            const std::array<double, 3>& mean = {0.485, 0.456, 0.406},

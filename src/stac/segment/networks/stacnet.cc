@@ -129,7 +129,8 @@ bool IsStacnet(ByteSpan bytes) {
   return bytes.size() >= kMagic.size() && AsText(bytes.first(kMagic.size())) == kMagic;
 }
 
-Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device) {
+Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device,
+                                 Precision precision) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path));
   auto file = DecodeStacnet(bytes);
   if (!file) return Fail("cannot use {}: {}", path, file.error().message);
@@ -143,6 +144,12 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
   for (const torch::Tensor& parameter : module->parameters())
     network.info.parameters += parameter.numel();
   network.forward = [module](const at::Tensor& rgb) { return module->Forward(rgb).front(); };
+  if (precision == Precision::kHalf) {
+    module->to(torch::kHalf);
+    LayChannelsLast(*module);
+    network.half_precision = true;
+    network.forward = InHalfPrecision(std::move(network.forward));
+  }
   return network;
 }
 

@@ -30,6 +30,7 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
 Result<Stacnet> DecodeStacnet(ByteSpan bytes);
 // A weight file as a network that runs. Fails with a sentence on anything that is not a complete
 // weight file of a known definition; sizes are checked before memory is allocated.
-Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device);
+Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& device,
+                                 Precision precision = Precision::kFloat);
 
 }  // namespace stac
