@@ -20,6 +20,8 @@ Result<std::string> LinesOf(FigureKind figure, Workbench& bench, size_t network,
       return FakeLossLines(bench, network, clip, tools);
     case FigureKind::kLevelDeviation:
       return LevelDeviationLines(bench, network, clip);
+    case FigureKind::kAllocationBound:
+      return AllocationBoundLines(bench, network, clip, tools);
     case FigureKind::kAccuracyBitrate:
       break;
   }
@@ -36,6 +38,8 @@ const char* ColumnsOf(FigureKind figure) {
       return kFakeLossColumns;
     case FigureKind::kLevelDeviation:
       return kLevelDeviationColumns;
+    case FigureKind::kAllocationBound:
+      return kAllocationBoundColumns;
     case FigureKind::kAccuracyBitrate:
       break;
   }

@@ -33,4 +33,11 @@ inline constexpr char kFakeLossColumns[] = "network,clip,qp,error_sum,loss_true,
 Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t clip);
 inline constexpr char kLevelDeviationColumns[] = "network,clip,rule,distance,deviation,share";
 
+// Bits and accuracy of a few frames coded as single pictures with a uniform QP, with our rule, and
+// with what a search finds that knows the truth and changes one region at a time: how far an
+// allocation could get.
+Result<std::string> AllocationBoundLines(Workbench& bench, size_t network, size_t clip,
+                                         const LabTools& tools);
+inline constexpr char kAllocationBoundColumns[] = "network,clip,frame,rule,base_qp,bits,pa";
+
 }  // namespace stac

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "stac/base/file.h"
+#include "stac/lab/bd_rate.h"
 #include "stac/lab/figures_internal.h"
 
 namespace stac {
@@ -80,6 +81,38 @@ PlotPanel DeviationPanel(const CsvRows& rows, const std::string& rule) {
   return panel;
 }
 
+// By rule: the means over a group's frames, for each base QP.
+std::map<std::string, std::vector<RatePoint>> BoundCurves(const CsvRows& rows) {
+  std::map<std::string, std::map<double, std::vector<RatePoint>>> points;
+  for (const auto& row : rows) {
+    points[row.at("rule")][Number(row, "base_qp")].push_back(
+        {Number(row, "bits") / 1000, Number(row, "pa")});
+  }
+  std::map<std::string, std::vector<RatePoint>> curves;
+  for (const auto& [rule, by_qp] : points) {
+    for (const auto& [qp, frames] : by_qp) {
+      RatePoint mean;
+      for (const RatePoint& point : frames) {
+        mean.kbps += point.kbps / static_cast<double>(frames.size());
+        mean.accuracy += point.accuracy / static_cast<double>(frames.size());
+      }
+      curves[rule].push_back(mean);
+    }
+  }
+  return curves;
+}
+
+PlotPanel BoundPanel(const CsvRows& rows) {
+  PlotPanel panel{.x_label = "kilobits per picture", .y_label = "pixel accuracy"};
+  for (const auto& [rule, points] : BoundCurves(rows)) {
+    PlotCurve curve{.title = rule};
+    for (const RatePoint& point : points) curve.line.emplace_back(point.kbps, point.accuracy);
+    std::sort(curve.line.begin(), curve.line.end());
+    panel.curves.push_back(std::move(curve));
+  }
+  return panel;
+}
+
 }  // namespace
 
 Result<CsvRows> ReadCsv(const std::filesystem::path& path) {
@@ -132,6 +165,9 @@ std::vector<Plot> AnalysisPlots(FigureKind figure, const CsvRows& rows,
         plot.panels[0].title = title + ": Algorithm 1";
         plot.panels[1].title = title + ": power rule";
         break;
+      case FigureKind::kAllocationBound:
+        plot.panels.push_back(BoundPanel(group));
+        break;
       case FigureKind::kAccuracyBitrate:
         break;
     }
@@ -164,6 +200,18 @@ std::string AnalysisSummary(FigureKind figure, const CsvRows& rows) {
                           row.at("deviation"));
     }
     text += "(paper: about 0.90 do not deviate at distance 8, most of the others by at most 3)\n";
+  }
+  if (figure == FigureKind::kAllocationBound) {
+    for (const auto& [key, group] : GroupRows(rows)) {
+      const auto curves = BoundCurves(group);
+      for (const char* rule : {"rule", "search"}) {
+        const auto result =
+            CompareCurves(LowerHull(curves.at("uniform")), LowerHull(curves.at(rule)));
+        if (!result) continue;
+        text += fmt::format("{}, {}: {} needs {:+.1f} % bits against a uniform QP\n", key.first,
+                            key.second, rule, result->bd_rate_percent);
+      }
+    }
   }
   return text;
 }

@@ -22,6 +22,7 @@ const std::vector<std::pair<std::string, FigureKind>> kFigureKinds = {
     {"loss-gap", FigureKind::kLossGap},
     {"fake-loss", FigureKind::kFakeLoss},
     {"level-deviation", FigureKind::kLevelDeviation},
+    {"allocation-bound", FigureKind::kAllocationBound},
 };
 
 // Numbers in TOML are written in several ways; knobs hold them as the text a system spec takes.

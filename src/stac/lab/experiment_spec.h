@@ -47,6 +47,7 @@ enum class FigureKind {
   kLossGap,          // |dQ_u| - |dQ_s| over size (Fig. 6)
   kFakeLoss,         // true and fake loss over quantization error (Fig. 7)
   kLevelDeviation,   // CDF of level deviation over propagation distance (Fig. 9)
+  kAllocationBound,  // how far a search that knows the truth gets
 };
 
 // An experiment as its TOML file describes it (docs/lab.md).

@@ -94,7 +94,7 @@ std::vector<KindRules> MakeKinds() {
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),
                  Whole("gradient_downscale", "1", 1, 4), Whole("gradient_every", "1", 1, 1000),
                  Switch("refine", "0"), Switch("propagate_levels", "1"),
-                 Whole("region", "0", 0, 256), Whole("levels", "32", 2, 128),
+                 Whole("region", "0", 0, 256), Whole("levels", "8", 2, 128),
                  Choice("ladder", {"full", "around"}), Switch("middle_first", "0"),
                  Whole("label_grid", "0", 0, 8)},
        // The method as printed: Algorithm 1 on the fake-label loss, tables from gradients, eq. (7).
@@ -107,6 +107,7 @@ std::vector<KindRules> MakeKinds() {
           {"first_offset", "0"},
           {"middle_first", "1"},
           {"region", "16"},
+          {"levels", "32"},
           {"label_grid", "1"}}},
         // What a first study on one drive and one network had found.
         {"recipe",
@@ -116,6 +117,7 @@ std::vector<KindRules> MakeKinds() {
           {"psy", "0"},
           {"first_offset", "0"},
           {"region", "16"},
+          {"levels", "32"},
           {"label_grid", "1"}}},
         // Fig. 1: consecutive frames as single images, two levels.
         {"single",

@@ -11,7 +11,7 @@
 namespace stac {
 
 struct CalibrationOptions {
-  int level_count = 32;  // the ladder of the profile
+  int level_count = 8;  // the ladder of the profile
   double min_qp = 10;
   double max_qp = 51;
   Objective sensitivity;  // whose typical value is noted down

@@ -34,8 +34,8 @@ struct Profile {
   FrequencyGradients gradients;
   // Shape of the tables, lowest frequencies anchored at 16.
   ScalingMatrices gradient_matrices;
-  // The ladder.
-  int level_count = 32;
+  // The ladder. Eight levels, because more cost more than they bring (docs/results.md).
+  int level_count = 8;
   double min_qp = 10;
   double max_qp = 51;
   // B_0 in the units of the loss, for regions of one macroblock: the worst-case increment

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "stac/base/bounded_queue.h"
 #include "stac/base/log.h"
@@ -43,6 +44,17 @@ struct Served {
   Result<Segmentation> segmentation = Segmentation{};
 };
 
+// A thread that answers some of the devices, and what it has to do.
+struct Answerer {
+  BoundedQueue<Served> queue{kUncoded};
+  std::thread thread;
+};
+
+int AnswerThreads(int wanted) {
+  if (wanted > 0) return wanted;
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 4);
+}
+
 }  // namespace
 
 struct LiveServer::Impl {
@@ -63,8 +75,8 @@ struct LiveServer::Impl {
   int64_t last_number = 0;  // of a peer
   double mean_processing_ms = 0;
   std::thread worker;
-  BoundedQueue<Served> to_answer{kUncoded};
-  std::thread answerer;
+  std::vector<std::unique_ptr<Answerer>> answerers;
+  std::mutex served_mutex;                   // guards on_served
   Admission admission;                       // guarded by mutex
   std::set<std::pair<int, int>> warm_sizes;  // guarded by mutex
 
@@ -80,7 +92,7 @@ struct LiveServer::Impl {
   void Work();
   std::optional<Served> TakeNext();
   void Infer(Served served);
-  void AnswerLoop();
+  void AnswerLoop(Answerer& answerer);
   void SendAnswer(Served& served);
   void Reap(bool all);
 };
@@ -274,11 +286,11 @@ void LiveServer::Impl::Infer(Served served) {
     admission.OnKeyframe(int64_t{frame.width()} * frame.height(), watch.Milliseconds());
   }
   ++peer.unsent;
-  to_answer.Push(std::move(served));
+  answerers[static_cast<size_t>(peer.number) % answerers.size()]->queue.Push(std::move(served));
 }
 
-void LiveServer::Impl::AnswerLoop() {
-  while (auto served = to_answer.Pop()) {
+void LiveServer::Impl::AnswerLoop(Answerer& answerer) {
+  while (auto served = answerer.queue.Pop()) {
     SendAnswer(*served);
     --served->peer->unsent;
   }
@@ -304,7 +316,9 @@ void LiveServer::Impl::SendAnswer(Served& served) {
     const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
     mean_processing_ms += share * (answer->stats.processing_ms - mean_processing_ms);
   }
-  if (on_served) on_served(log);
+  if (!on_served) return;
+  std::lock_guard guard(served_mutex);
+  on_served(log);
 }
 
 void LiveServer::Impl::Work() {
@@ -348,7 +362,7 @@ void LiveServer::Impl::Reap(bool all) {
 
 LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
                        ServerSession::DecoderFactory decoders, OnServed on_served,
-                       OnLabels on_labels, const AdmissionOptions& admission)
+                       OnLabels on_labels, const AdmissionOptions& admission, int answer_threads)
     : impl_(std::make_unique<Impl>(admission)) {
   impl_->options = std::move(options);
   impl_->profile = std::move(profile);
@@ -356,8 +370,12 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
   impl_->decoders = std::move(decoders);
   impl_->on_served = std::move(on_served);
   impl_->on_labels = std::move(on_labels);
+  for (int i = 0; i < AnswerThreads(answer_threads); ++i) {
+    auto& answerer = impl_->answerers.emplace_back(std::make_unique<Answerer>());
+    answerer->thread =
+        std::thread([impl = impl_.get(), raw = answerer.get()] { impl->AnswerLoop(*raw); });
+  }
   impl_->worker = std::thread([impl = impl_.get()] { impl->Work(); });
-  impl_->answerer = std::thread([impl = impl_.get()] { impl->AnswerLoop(); });
 }
 
 LiveServer::~LiveServer() { Drain(); }
@@ -382,8 +400,8 @@ void LiveServer::Drain() {
     impl_->work.notify_one();
   }
   impl_->worker.join();
-  impl_->to_answer.Close();  // what is in it is still sent
-  impl_->answerer.join();
+  for (const auto& answerer : impl_->answerers) answerer->queue.Close();  // the rest is still sent
+  for (const auto& answerer : impl_->answerers) answerer->thread.join();
   std::unique_lock lock(impl_->mutex);
   for (const auto& peer : impl_->peers) {
     if (!peer->gone) impl_->Send(*peer, Bye{.reason = "the server is shutting down"});

@@ -30,21 +30,23 @@ struct ServerStatus {
 };
 
 // Serves any number of devices: one thread per device receives and decodes, one runs the network
-// on the keyframes of all devices in turn, and one codes and sends the answers, so that the network
-// waits for neither. It also runs on a blank frame before the first device with frames of a new
-// size is welcomed, so that no keyframe meets a cold network. A device is told the
-// keyframe rate that Admission grants it, or refused with its reason. Each device has at most
-// ServerOptions::max_waiting decoded keyframes waiting; beyond that its oldest is answered without
-// labels.
+// on the keyframes of all devices in turn, and others turn gradients into levels, code and send the
+// answers, so that the network waits for neither. A device's answers keep their order. It also runs
+// on a blank frame before the first device with frames of a new size is welcomed, so that no
+// keyframe meets a cold network. A device is told the keyframe rate that Admission grants it, or
+// refused with its reason. Each device has at most ServerOptions::max_waiting decoded keyframes
+// waiting; beyond that its oldest is answered without labels.
 class LiveServer {
  public:
+  // Called for one keyframe at a time.
   using OnServed = std::function<void(const ServedKeyframe&)>;
   // Propagated labels that arrived from a device in server-consumer mode.
   using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
 
+  // answer_threads 0: one for every four cores (beside a GPU, answers are what takes longest).
   LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
              ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels,
-             const AdmissionOptions& admission = {});
+             const AdmissionOptions& admission = {}, int answer_threads = 0);
   ~LiveServer();
 
   // Takes over a new peer; returns at once.

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -233,6 +235,45 @@ TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
   EXPECT_EQ(served, 2);
   EXPECT_TRUE(decoding_overlaps);
   EXPECT_TRUE(answers_overlap);
+}
+
+TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
+  constexpr int kDevices = 4, kFrames = 8;
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  std::map<std::string, std::vector<FrameId>> served;
+  LiveServer server(
+      {}, profile, std::move(segmenter), MakeH264Decoder,
+      [&](const ServedKeyframe& keyframe) {
+        served[keyframe.device].push_back(keyframe.stats.frame);
+      },
+      nullptr, {}, /*answer_threads=*/3);
+  std::vector<std::thread> devices;
+  for (int i = 0; i < kDevices; ++i) {
+    devices.emplace_back([&server, name = fmt::format("d{}", i)] {
+      SystemClock clock;
+      auto session = MakeSession(&clock);
+      auto source = MakeSource(kFrames);
+      CountingSink sink;
+      const auto connect = [&]() -> Result<std::unique_ptr<Link>> {
+        LinkPair pair = MakeLoopback();
+        server.Add(std::move(pair.b), name);
+        return std::move(pair.a);
+      };
+      LiveDevice device({.pace = false}, session.get(), source.get(), connect, &sink);
+      std::atomic<bool> stop{false};
+      const auto totals = device.Run(stop);
+      ASSERT_TRUE(totals) << totals.error().message;
+      EXPECT_EQ(sink.feedback.size(), size_t{kFrames});
+    });
+  }
+  for (std::thread& device : devices) device.join();
+  server.Drain();
+  EXPECT_EQ(served.size(), size_t{kDevices});
+  for (const auto& [device, frames] : served) {
+    EXPECT_EQ(frames.size(), size_t{kFrames}) << device;
+    EXPECT_TRUE(std::is_sorted(frames.begin(), frames.end())) << device;
+  }
 }
 
 TEST(LiveTest, StopsWhenAsked) {
