@@ -171,7 +171,7 @@ Result<nlohmann::ordered_json> Measure(const ManyDevicesOptions& options, int co
   ServerOptions server;
   server.objective.kind = ObjectiveKind::kFakeLabelLoss;
   LiveServer live(server, profile, std::move(segmenter), MakeH264Decoder, nullptr, nullptr,
-                  options.admission);
+                  options.live);
   std::vector<std::unique_ptr<RecordedDevice>> devices;
   std::vector<std::thread> threads;
   std::atomic<int> running{count};

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "stac/base/result.h"
-#include "stac/server/admission.h"
+#include "stac/server/live_server.h"
 #include "stac/video/frame.h"
 
 namespace stac {
@@ -17,7 +17,7 @@ struct ManyDevicesOptions {
   std::string network, device, input;
   bool half = false;  // 16-bit arithmetic
   int width = 0, height = 0;
-  AdmissionOptions admission;
+  LiveServerOptions live;
 };
 
 // Recorded devices stream over SRT on loopback to a server in this process, all at once, at the

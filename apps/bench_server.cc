@@ -21,6 +21,8 @@ struct Options {
   std::string input;
   std::string device = "auto";
   bool half = false;
+  int batch = 1;
+  double batch_wait_ms = 0;
   int threads = 0;
   int reduced = 4;
   int gradient_every = 3;
@@ -29,7 +31,7 @@ struct Options {
   int devices = 0;
   double keyframe_fps = 5;
   double seconds = 10;
-  AdmissionOptions admission;
+  LiveServerOptions live;
 #endif
   bool json = false;
 };
@@ -91,6 +93,9 @@ Status RunBench(const Options& options) {
   STAC_ASSIGN_OR_RETURN(const Frame frame, FirstFrame(options));
 #if STAC_HAS_DEVICE
   if (options.devices > 0) {
+    LiveServerOptions live = options.live;
+    live.max_batch = options.batch;
+    live.batch_wait = static_cast<Micros>(1000 * options.batch_wait_ms);
     STAC_ASSIGN_OR_RETURN(const auto rows, BenchManyDevices({.devices = options.devices,
                                                              .keyframe_fps = options.keyframe_fps,
                                                              .seconds = options.seconds,
@@ -101,7 +106,7 @@ Status RunBench(const Options& options) {
                                                              .half = options.half,
                                                              .width = frame.width(),
                                                              .height = frame.height(),
-                                                             .admission = options.admission}));
+                                                             .live = live}));
     PrintFigures({{"size", options.size}, {"rows", rows}}, options.json);
     return OkStatus();
   }
@@ -118,40 +123,56 @@ Status RunBench(const Options& options) {
   // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
   // a new size choose algorithms and memory; they do not count.
   constexpr int kWarmUp = 2;
-  Times forward, with_gradient, with_reduced;
+  Times forward, with_gradient, with_reduced, batch_forward, batch_gradient;
+  const std::vector<const Frame*> frames(static_cast<size_t>(options.batch), &frame);
+  const auto batched = [&](const Objective* wanted) {
+    return [&, wanted] { return std::move(segmenter->RunBatch(frames, wanted).front()); };
+  };
   Progress progress("passes", options.repeats + kWarmUp);
   for (int i = 0; i < options.repeats + kWarmUp && !stop_requested; ++i) {
-    if (i == kWarmUp) forward = with_gradient = with_reduced = {};
+    if (i == kWarmUp) forward = with_gradient = with_reduced = batch_forward = batch_gradient = {};
     STAC_RETURN_IF_ERROR(Time([&] { return segmenter->Run(frame); }, forward));
     STAC_RETURN_IF_ERROR(
         Time([&] { return segmenter->RunWithGradient(frame, objective); }, with_gradient));
     STAC_RETURN_IF_ERROR(
         Time([&] { return reduced->RunWithGradient(frame, objective); }, with_reduced));
+    if (options.batch > 1) {
+      STAC_RETURN_IF_ERROR(Time(batched(nullptr), batch_forward));
+      STAC_RETURN_IF_ERROR(Time(batched(&objective), batch_gradient));
+    }
     progress.Update(i + 1);
   }
   if (stop_requested) return Fail("interrupted; nothing was measured to the end");
   STAC_ASSIGN_OR_RETURN(const double changed, LabelsChangedByPrecision(options, *segmenter, frame));
   const double forward_ms = Median(forward.wall_ms);
-  PrintFigures(
-      {{"network", segmenter->info().name},
-       {"size", options.size},
-       {"precision", options.half ? "half" : "float"},
-       {"labels_changed_percent", Rounded(changed)},
-       {"reduced_by", options.reduced},
-       {"gradient_every", options.gradient_every},
-       {"forward_ms", Rounded(forward_ms)},
-       {"gradient_ms", Rounded(Median(with_gradient.wall_ms) - forward_ms)},
-       {"reduced_gradient_ms", Rounded(Median(with_reduced.wall_ms) - forward_ms)},
-       {"gradient_over_forward", Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms))},
-       {"reduced_gradient_over_forward",
-        Rounded(MedianRatio(with_reduced.wall_ms, forward.wall_ms))},
-       {"every_nth_gradient_over_forward",
-        Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms) / options.gradient_every)},
-       {"forward_cpu_ms", Rounded(Median(forward.cpu_ms))},
-       {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
-       {"reduced_gradient_over_forward_cpu",
-        Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}},
-      options.json);
+  nlohmann::ordered_json figures = {
+      {"network", segmenter->info().name},
+      {"size", options.size},
+      {"precision", options.half ? "half" : "float"},
+      {"labels_changed_percent", Rounded(changed)},
+      {"reduced_by", options.reduced},
+      {"gradient_every", options.gradient_every},
+      {"forward_ms", Rounded(forward_ms)},
+      {"gradient_ms", Rounded(Median(with_gradient.wall_ms) - forward_ms)},
+      {"reduced_gradient_ms", Rounded(Median(with_reduced.wall_ms) - forward_ms)},
+      {"gradient_over_forward", Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms))},
+      {"reduced_gradient_over_forward",
+       Rounded(MedianRatio(with_reduced.wall_ms, forward.wall_ms))},
+      {"every_nth_gradient_over_forward",
+       Rounded(MedianRatio(with_gradient.wall_ms, forward.wall_ms) / options.gradient_every)},
+      {"forward_cpu_ms", Rounded(Median(forward.cpu_ms))},
+      {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
+      {"reduced_gradient_over_forward_cpu",
+       Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}};
+  if (options.batch > 1) {
+    const auto each = [&](const Times& batch, const Times& single) {
+      return Rounded((1 + MedianRatio(batch.wall_ms, single.wall_ms)) / options.batch);
+    };
+    figures["batch"] = options.batch;
+    figures["batch_over_single_forward"] = each(batch_forward, forward);
+    figures["batch_over_single_with_gradient"] = each(batch_gradient, with_gradient);
+  }
+  PrintFigures(figures, options.json);
   return OkStatus();
 }
 
@@ -176,6 +197,13 @@ void AddBenchServer(CLI::App& bench) {
                       "Video or images whose first frame is taken (default: the synthetic street)");
   command->add_option("--device", options->device, "Where the network runs")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command
+      ->add_option(
+          "--batch", options->batch,
+          "Also N frames in one pass, for each frame against one by itself; with --devices: "
+          "as in stac server")
+      ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command->add_flag("--half", options->half, "16-bit arithmetic (CUDA only)");
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
@@ -202,9 +230,12 @@ void AddBenchServer(CLI::App& bench) {
       ->check(CLI::Range(1.0, 3600.0))
       ->capture_default_str();
   command
-      ->add_option("--max-load", options->admission.max_load,
+      ->add_option("--max-load", options->live.admission.max_load,
                    "Admission control, as in stac server (0: everybody is accepted)")
       ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--batch-wait", options->batch_wait_ms, "With --devices: as in stac server, ms")
+      ->check(CLI::Range(0.0, 1000.0));
 #endif
   command->add_flag("--json", options->json, "Print JSON");
 }

@@ -31,7 +31,8 @@ struct Options {
   int gradient_every = 1;
   int label_grid = 0;
   double max_keyframe_fps = 0;
-  AdmissionOptions admission;
+  LiveServerOptions live;
+  double batch_wait_ms = 0;
 };
 
 nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
@@ -92,6 +93,8 @@ Status RunServer(const Options& options) {
     if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
+  LiveServerOptions live_options = options.live;
+  live_options.batch_wait = static_cast<Micros>(1000 * options.batch_wait_ms);
   LiveServer live(
       server, profile, std::move(segmenter), MakeH264Decoder,
       [&](const ServedKeyframe& served) {
@@ -104,7 +107,7 @@ Status RunServer(const Options& options) {
           spdlog::error("{}", status.error().message);
         }
       },
-      options.admission);
+      live_options);
   if (!options.port_file.empty()) {
     STAC_RETURN_IF_ERROR(WriteFile(options.port_file, fmt::format("{}\n", listener->port())));
   }
@@ -157,6 +160,16 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--class-weight", options->class_weights,
                       "Protect a class: NAME=WEIGHT, for example person=4; repeatable");
+  command
+      ->add_option("--batch", options->live.max_batch,
+                   "Let up to N waiting keyframes go through the network together (for GPUs)")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  command
+      ->add_option("--batch-wait", options->batch_wait_ms,
+                   "Milliseconds that a keyframe may wait for others to come")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
   command->add_flag("--half", options->half, "16-bit arithmetic: faster on a GPU (CUDA only)");
   command
       ->add_option("--gradient-downscale", options->gradient_downscale,
@@ -176,17 +189,17 @@ void AddServerCommand(CLI::App& app) {
   command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
                       "Tell devices not to send more than this (0: no limit)");
   command
-      ->add_option("--max-load", options->admission.max_load,
+      ->add_option("--max-load", options->live.admission.max_load,
                    "Share of the time the network may be busy, 0.8 for example: a device is told\n"
                    "the keyframe rate that is left, or refused (0: everybody is accepted)")
       ->check(CLI::Range(0.0, 1.0));
   command
-      ->add_option("--device-keyframe-fps", options->admission.keyframe_fps,
+      ->add_option("--device-keyframe-fps", options->live.admission.keyframe_fps,
                    "With --max-load: keyframes per second for a device while there is room")
       ->check(CLI::Range(0.1, 240.0))
       ->capture_default_str();
   command
-      ->add_option("--min-keyframe-fps", options->admission.min_keyframe_fps,
+      ->add_option("--min-keyframe-fps", options->live.admission.min_keyframe_fps,
                    "With --max-load: refuse devices that would get less")
       ->check(CLI::Range(0.01, 240.0))
       ->capture_default_str();

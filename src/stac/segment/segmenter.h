@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,11 @@ class Segmenter {
   virtual Result<Segmentation> Run(const Frame& frame) = 0;
   // Labels and gradients of the objective.
   virtual Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) = 0;
+  // The same for several frames (objective null: labels only), in one pass where that is possible;
+  // otherwise, as here, one after the other. The results are those of single frames up to the
+  // rounding of sums; times are shares of the pass.
+  virtual std::vector<Result<Segmentation>> RunBatch(std::span<const Frame* const> frames,
+                                                     const Objective* objective);
   virtual std::unique_ptr<Segmenter> Clone() const = 0;
 };
 

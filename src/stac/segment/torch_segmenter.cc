@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
+#include <algorithm>
 #include <bit>
 #include <map>
 #include <thread>
@@ -62,6 +63,8 @@ class TorchSegmenter final : public Segmenter {
   const NetworkInfo& info() const override { return network_.info; }
   Result<Segmentation> Run(const Frame& frame) override { return Process(frame, nullptr); }
   Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) override;
+  std::vector<Result<Segmentation>> RunBatch(std::span<const Frame* const> frames,
+                                             const Objective* objective) override;
   std::unique_ptr<Segmenter> Clone() const override {
     return std::make_unique<TorchSegmenter>(*this);
   }
@@ -71,7 +74,11 @@ class TorchSegmenter final : public Segmenter {
 
  private:
   Result<Segmentation> Process(const Frame& frame, const Objective* objective);
+  Status CheckObjective(const Objective& objective) const;
+  Result<Segmentation> Checked(Segmentation result) const;
   // These throw.
+  std::vector<Segmentation> OnePass(std::span<const Frame* const> frames,
+                                    const Objective* objective);
   void AddGradients(const Frame& frame, const at::Tensor& rgb, const Objective& objective,
                     Segmentation& result);
   double Magnification(const at::Tensor& logits, const Objective& objective) const;
@@ -121,8 +128,7 @@ Status TorchSegmenter::Probe() {
   return OkStatus();
 }
 
-Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
-                                                     const Objective& objective) {
+Status TorchSegmenter::CheckObjective(const Objective& objective) const {
   if (objective.kind == ObjectiveKind::kProjection && objective.projections < 1) {
     return Fail("at least one projection is needed, not {}", objective.projections);
   }
@@ -131,7 +137,93 @@ Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
     return Fail("{} class weights were given for network {} of {} classes",
                 objective.class_weights.size(), network_.info.name, network_.info.class_count);
   }
+  return OkStatus();
+}
+
+Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
+                                                     const Objective& objective) {
+  STAC_RETURN_IF_ERROR(CheckObjective(objective));
   return Process(frame, &objective);
+}
+
+// What is served in one pass: the usual objective, on frames that are alike.
+bool InOnePass(std::span<const Frame* const> frames, const Objective* objective,
+               const SegmenterOptions& options) {
+  if (frames.size() < 2) return false;
+  if (objective != nullptr && (objective->kind != ObjectiveKind::kFakeLabelLoss ||
+                               objective->labels != nullptr || options.gradient_downscale > 1)) {
+    return false;
+  }
+  return std::all_of(frames.begin() + 1, frames.end(), [&](const Frame* frame) {
+    return frame->width() == frames.front()->width() &&
+           frame->height() == frames.front()->height() && frame->color() == frames.front()->color();
+  });
+}
+
+std::vector<Result<Segmentation>> TorchSegmenter::RunBatch(std::span<const Frame* const> frames,
+                                                           const Objective* objective) {
+  const bool refused = objective != nullptr && !CheckObjective(*objective);
+  if (refused || !InOnePass(frames, objective, options_)) {
+    return Segmenter::RunBatch(frames, objective);
+  }
+  PrepareInferenceThread(options_.threads);
+  std::vector<Result<Segmentation>> results;
+  try {
+    for (Segmentation& result : OnePass(frames, objective)) {
+      results.push_back(Checked(std::move(result)));
+    }
+  } catch (const std::exception& error) {
+    const Error failed{fmt::format("network {} failed on {} frames of {}x{}: {}",
+                                   network_.info.name, frames.size(), frames.front()->width(),
+                                   frames.front()->height(), TorchMessage(error))};
+    results.assign(frames.size(), tl::unexpected<Error>(failed));
+  }
+  return results;
+}
+
+std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> frames,
+                                                  const Objective* objective) {
+  const auto count = static_cast<int64_t>(frames.size());
+  const Frame& first = *frames.front();
+  std::vector<Segmentation> results(frames.size());
+  Stopwatch watch;
+  at::NoGradGuard no_gradient;
+  std::vector<at::Tensor> pictures;
+  for (const Frame* frame : frames) {
+    pictures.push_back(RgbFromPlanes(PlanesFromFrame(*frame, tensor_options_), frame->color()));
+  }
+  const auto input =
+      Padded(at::cat(pictures)).detach().set_requires_grad(/*requires_grad=*/objective != nullptr);
+  at::AutoGradMode with_gradient(objective != nullptr);
+  const auto raw = RawLogits(input);
+  {
+    at::NoGradGuard labels_only;
+    for (int64_t i = 0; i < count; ++i) {
+      results[i].labels = LabelsFromLogits(Enlarged(raw.narrow(0, i, 1), pictures.front()));
+    }
+  }
+  const double forward_ms = watch.Lap() / static_cast<double>(count);
+  for (Segmentation& result : results) result.forward_ms = forward_ms;
+  if (objective == nullptr) return results;
+
+  const auto logits = Inside(raw, pictures.front());
+  const double magnified = Magnification(logits, *objective);
+  std::vector<at::Tensor> by_logits;
+  for (int64_t i = 0; i < count; ++i) {
+    const LossGradient loss =
+        GradientOfLoss(logits.narrow(0, i, 1).detach(), objective->class_weights);
+    results[i].objective = loss.value;
+    by_logits.push_back(loss.by_logits * magnified);
+  }
+  const auto by_input =
+      torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front() / magnified;
+  for (int64_t i = 0; i < count; ++i) {
+    results[i].gradients.push_back(
+        GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1));
+  }
+  const double gradient_ms = watch.Lap() / static_cast<double>(count);
+  for (Segmentation& result : results) result.gradient_ms = gradient_ms;
+  return results;
 }
 
 Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective* objective) {
@@ -151,6 +243,10 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
     return Fail("network {} failed on a frame of {}x{}: {}", network_.info.name, frame.width(),
                 frame.height(), TorchMessage(error));
   }
+  return Checked(std::move(result));
+}
+
+Result<Segmentation> TorchSegmenter::Checked(Segmentation result) const {
   for (const auto& gradient : result.gradients) {
     for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
       if (AllFinite(*plane)) continue;
@@ -221,12 +317,12 @@ at::Tensor TorchSegmenter::Padded(const at::Tensor& rgb) {
   return PadToMultiple(rgb, known->second);
 }
 
-// What the network answers on the padded frame, at its own size.
+// What the network answers on the padded frames, at its own size.
 at::Tensor TorchSegmenter::RawLogits(const at::Tensor& padded) const {
   const auto logits = network_.forward(padded);
-  TORCH_CHECK(
-      logits.dim() == 4 && logits.size(0) == 1 && logits.size(1) == network_.info.class_count,
-      "its output changed its shape to ", logits.sizes());
+  TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) &&
+                  logits.size(1) == network_.info.class_count,
+              "its output changed its shape to ", logits.sizes());
   return logits;
 }
 

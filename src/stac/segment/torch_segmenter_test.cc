@@ -2,10 +2,12 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/module.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <functional>
 #include <random>
+#include <span>
 
 #include "stac/base/file.h"
 #include "stac/base/test_folder.h"
@@ -113,6 +115,39 @@ TEST(TorchSegmenterTest, GradientIsTheChangePerSampleWithPaddingAndSmallLogits) 
   ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.projections = 1});
   ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.kind = ObjectiveKind::kMargin});
   ExpectGradientOfSamples(*segmenter, RandomFrame(30, 18), {.kind = ObjectiveKind::kFakeLabelLoss});
+}
+
+TEST(TorchSegmenterTest, ABatchGivesWhatItsFramesGiveAlone) {
+  const auto segmenter = DoubleSegmenter(StridedNetwork, 1);
+  const Frame first = RandomFrame(22, 18), small = RandomFrame(16, 16);
+  Frame second = RandomFrame(22, 18);
+  std::fill_n(second.MutablePlane(0), second.plane(0).stride * 7, uint8_t{200});
+  const Objective loss{.kind = ObjectiveKind::kFakeLabelLoss};
+  const Objective margin{.kind = ObjectiveKind::kMargin};
+  const auto expect_alike = [&](std::span<const Frame* const> frames, const Objective* objective) {
+    const auto together = segmenter->RunBatch(frames, objective);
+    ASSERT_EQ(together.size(), frames.size());
+    for (size_t i = 0; i < frames.size(); ++i) {
+      const auto alone = objective == nullptr ? segmenter->Run(*frames[i])
+                                              : segmenter->RunWithGradient(*frames[i], *objective);
+      ASSERT_TRUE(alone && together[i]);
+      EXPECT_EQ(alone->labels, together[i]->labels);
+      EXPECT_NEAR(alone->objective, together[i]->objective, 1e-9);
+      ASSERT_EQ(alone->gradients.size(), together[i]->gradients.size());
+      if (objective == nullptr) continue;
+      const auto &a = alone->gradients.front().y, &b = together[i]->gradients.front().y;
+      for (size_t k = 0; k < a.size(); ++k) EXPECT_NEAR(a.data()[k], b.data()[k], 1e-7);
+    }
+  };
+  const Frame* const alike[] = {&first, &second};
+  const Frame* const mixed[] = {&first, &small, &second};
+  for (const Objective* objective : {static_cast<const Objective*>(nullptr), &loss, &margin}) {
+    expect_alike(alike, objective);
+    expect_alike(mixed, objective);
+  }
+  // What a frame alone would be refused for, all are.
+  const Objective impossible{.kind = ObjectiveKind::kFakeLabelLoss, .class_weights = {1}};
+  for (const auto& result : segmenter->RunBatch(alike, &impossible)) EXPECT_FALSE(result);
 }
 
 TEST(TorchSegmenterTest, ProjectionsAreIndependentAndRepeatable) {

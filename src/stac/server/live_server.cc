@@ -5,6 +5,7 @@
 #include <list>
 #include <mutex>
 #include <set>
+#include <span>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -58,6 +59,7 @@ int AnswerThreads(int wanted) {
 }  // namespace
 
 struct LiveServer::Impl {
+  const LiveServerOptions live;
   ServerOptions options;
   Profile profile;
   std::unique_ptr<Segmenter> segmenter;
@@ -80,7 +82,8 @@ struct LiveServer::Impl {
   Admission admission;                       // guarded by mutex
   std::set<std::pair<int, int>> warm_sizes;  // guarded by mutex
 
-  explicit Impl(const AdmissionOptions& options_of_admission) : admission(options_of_admission) {}
+  explicit Impl(const LiveServerOptions& live_options)
+      : live(live_options), admission(live_options.admission) {}
 
   size_t Send(Peer& peer, const Message& message);
   bool Greet(Peer& peer);
@@ -90,8 +93,10 @@ struct LiveServer::Impl {
   void WaitUntilWarm(Peer& peer);
   bool WarmUpOne(std::unique_lock<std::mutex>& lock);
   void Work();
+  std::vector<Served> TakeBatch(std::unique_lock<std::mutex>& lock);
   std::optional<Served> TakeNext();
-  void Infer(Served served);
+  void Infer(std::vector<Served> batch);
+  void InferTogether(std::span<Served*> alike, const Objective* objective);
   void AnswerLoop(Answerer& answerer);
   void SendAnswer(Served& served);
   void Reap(bool all);
@@ -274,19 +279,64 @@ std::optional<Served> LiveServer::Impl::TakeNext() {
   return found;
 }
 
-void LiveServer::Impl::Infer(Served served) {
-  const Stopwatch watch;
-  Peer& peer = *served.peer;
-  const Objective* objective = peer.session->NextObjective(served.pending);
-  const Frame& frame = served.pending.frame;
-  served.segmentation =
-      objective == nullptr ? segmenter->Run(frame) : segmenter->RunWithGradient(frame, *objective);
-  {
-    std::lock_guard guard(mutex);
-    admission.OnKeyframe(int64_t{frame.width()} * frame.height(), watch.Milliseconds());
+// The keyframes that go through the network next: all that wait, up to max_batch, and those that
+// come before the first of them has waited for batch_wait. Called with `lock` held.
+std::vector<Served> LiveServer::Impl::TakeBatch(std::unique_lock<std::mutex>& lock) {
+  std::vector<Served> batch;
+  for (;;) {
+    while (batch.size() < static_cast<size_t>(live.max_batch)) {
+      auto next = TakeNext();
+      if (!next) break;
+      batch.push_back(std::move(*next));
+    }
+    if (batch.empty() || batch.size() == static_cast<size_t>(live.max_batch) || draining) break;
+    const Micros left = batch.front().pending.arrived + live.batch_wait - clock.Now();
+    if (left <= 0) break;
+    work.wait_for(lock, std::chrono::microseconds(left));
   }
-  ++peer.unsent;
-  answerers[static_cast<size_t>(peer.number) % answerers.size()]->queue.Push(std::move(served));
+  return batch;
+}
+
+void LiveServer::Impl::Infer(std::vector<Served> batch) {
+  std::vector<const Objective*> objectives;
+  for (Served& served : batch) {
+    objectives.push_back(served.peer->session->NextObjective(served.pending));
+  }
+  std::vector<bool> done(batch.size(), false);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (done[i]) continue;
+    const Frame& first = batch[i].pending.frame;
+    std::vector<Served*> alike;
+    for (size_t j = i; j < batch.size(); ++j) {
+      const Frame& frame = batch[j].pending.frame;
+      if (done[j] || (objectives[j] == nullptr) != (objectives[i] == nullptr) ||
+          frame.width() != first.width() || frame.height() != first.height() ||
+          frame.color() != first.color()) {
+        continue;
+      }
+      alike.push_back(&batch[j]);
+      done[j] = true;
+    }
+    InferTogether(alike, objectives[i]);
+  }
+  for (Served& served : batch) {
+    Peer& peer = *served.peer;
+    ++peer.unsent;
+    answerers[static_cast<size_t>(peer.number) % answerers.size()]->queue.Push(std::move(served));
+  }
+}
+
+void LiveServer::Impl::InferTogether(std::span<Served*> alike, const Objective* objective) {
+  const Stopwatch watch;
+  std::vector<const Frame*> frames;
+  for (const Served* served : alike) frames.push_back(&served->pending.frame);
+  auto results = segmenter->RunBatch(frames, objective);
+  const double each_ms = watch.Milliseconds() / static_cast<double>(alike.size());
+  for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(results[i]);
+  std::lock_guard guard(mutex);
+  for (const Frame* frame : frames) {
+    admission.OnKeyframe(int64_t{frame->width()} * frame->height(), each_ms);
+  }
 }
 
 void LiveServer::Impl::AnswerLoop(Answerer& answerer) {
@@ -326,9 +376,9 @@ void LiveServer::Impl::Work() {
   for (;;) {
     Reap(false);
     if (WarmUpOne(lock)) continue;
-    if (auto next = TakeNext()) {
+    if (auto batch = TakeBatch(lock); !batch.empty()) {
       lock.unlock();
-      Infer(std::move(*next));
+      Infer(std::move(batch));
       lock.lock();
       continue;
     }
@@ -362,15 +412,15 @@ void LiveServer::Impl::Reap(bool all) {
 
 LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
                        ServerSession::DecoderFactory decoders, OnServed on_served,
-                       OnLabels on_labels, const AdmissionOptions& admission, int answer_threads)
-    : impl_(std::make_unique<Impl>(admission)) {
+                       OnLabels on_labels, const LiveServerOptions& live)
+    : impl_(std::make_unique<Impl>(live)) {
   impl_->options = std::move(options);
   impl_->profile = std::move(profile);
   impl_->segmenter = std::move(segmenter);
   impl_->decoders = std::move(decoders);
   impl_->on_served = std::move(on_served);
   impl_->on_labels = std::move(on_labels);
-  for (int i = 0; i < AnswerThreads(answer_threads); ++i) {
+  for (int i = 0; i < AnswerThreads(live.answer_threads); ++i) {
     auto& answerer = impl_->answerers.emplace_back(std::make_unique<Answerer>());
     answerer->thread =
         std::thread([impl = impl_.get(), raw = answerer.get()] { impl->AnswerLoop(*raw); });

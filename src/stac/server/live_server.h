@@ -29,6 +29,18 @@ struct ServerStatus {
   double mean_processing_ms = 0;
 };
 
+struct LiveServerOptions {
+  AdmissionOptions admission;
+  // Threads that turn gradients into levels, code and send. 0: one for every four cores (beside a
+  // GPU, answers are what takes longest).
+  int answer_threads = 0;
+  // Keyframes of equal size that wait at the same time go through the network together, at most so
+  // many. 1: each by itself.
+  int max_batch = 1;
+  // How long a keyframe may wait for others to come, from its arrival.
+  Micros batch_wait = 0;
+};
+
 // Serves any number of devices: one thread per device receives and decodes, one runs the network
 // on the keyframes of all devices in turn, and others turn gradients into levels, code and send the
 // answers, so that the network waits for neither. A device's answers keep their order. It also runs
@@ -43,10 +55,9 @@ class LiveServer {
   // Propagated labels that arrived from a device in server-consumer mode.
   using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
 
-  // answer_threads 0: one for every four cores (beside a GPU, answers are what takes longest).
   LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
              ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels,
-             const AdmissionOptions& admission = {}, int answer_threads = 0);
+             const LiveServerOptions& live = {});
   ~LiveServer();
 
   // Takes over a new peer; returns at once.

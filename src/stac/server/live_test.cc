@@ -120,14 +120,14 @@ TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
     return std::pair(std::move(pair.a), bytes ? std::get<Welcome>(*Parse(*bytes)) : Welcome{});
   };
   LiveServer full(ServerOptions{}, profile, segmenter->Clone(), MakeH264Decoder, nullptr, nullptr,
-                  {.max_load = 1e-6});
+                  {.admission = {.max_load = 1e-6}});
   const auto refused = welcome_of(full);
   EXPECT_FALSE(refused.second.accepted);
   EXPECT_NE(refused.second.reason.find("full"), std::string::npos) << refused.second.reason;
 
   // A server with room says how fast.
   LiveServer roomy({.max_keyframe_fps = 4}, profile, segmenter->Clone(), MakeH264Decoder, nullptr,
-                   nullptr, {.max_load = 1e6, .keyframe_fps = 3});
+                   nullptr, {.admission = {.max_load = 1e6, .keyframe_fps = 3}});
   const auto first = welcome_of(roomy);
   EXPECT_TRUE(first.second.accepted);
   EXPECT_EQ(first.second.max_keyframe_fps, 3);
@@ -237,7 +237,8 @@ TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
   EXPECT_TRUE(answers_overlap);
 }
 
-TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
+// Four devices at once: every keyframe is answered, each device's in their order.
+void ExpectAllAnsweredInOrder(const LiveServerOptions& options) {
   constexpr int kDevices = 4, kFrames = 8;
   auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
   const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
@@ -247,7 +248,7 @@ TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
       [&](const ServedKeyframe& keyframe) {
         served[keyframe.device].push_back(keyframe.stats.frame);
       },
-      nullptr, {}, /*answer_threads=*/3);
+      nullptr, options);
   std::vector<std::thread> devices;
   for (int i = 0; i < kDevices; ++i) {
     devices.emplace_back([&server, name = fmt::format("d{}", i)] {
@@ -274,6 +275,14 @@ TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
     EXPECT_EQ(frames.size(), size_t{kFrames}) << device;
     EXPECT_TRUE(std::is_sorted(frames.begin(), frames.end())) << device;
   }
+}
+
+TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
+  ExpectAllAnsweredInOrder({.answer_threads = 3});
+}
+
+TEST(LiveTest, KeyframesThatWaitGoThroughTheNetworkTogether) {
+  ExpectAllAnsweredInOrder({.answer_threads = 2, .max_batch = 3, .batch_wait = 5'000});
 }
 
 TEST(LiveTest, StopsWhenAsked) {
