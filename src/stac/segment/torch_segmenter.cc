@@ -41,6 +41,11 @@ at::Tensor Cropped(const at::Tensor& x, int64_t height, int64_t width) {
   return x.slice(2, 0, height).slice(3, 0, width);
 }
 
+// A multiplication by 1 would still be a pass over the values.
+at::Tensor Times(const at::Tensor& values, double factor) {
+  return factor == 1 ? values : values * factor;
+}
+
 // Infinite and undefined numbers have all bits of the exponent set. Integers, so that it takes no
 // time worth mentioning.
 bool AllFinite(const Grid<float>& values) {
@@ -213,10 +218,10 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
     const LossGradient loss =
         GradientOfLoss(logits.narrow(0, i, 1).detach(), objective->class_weights);
     results[i].objective = loss.value;
-    by_logits.push_back(loss.by_logits * magnified);
+    by_logits.push_back(Times(loss.by_logits, magnified));
   }
   const auto by_input =
-      torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front() / magnified;
+      Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
     results[i].gradients.push_back(
         GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1));
@@ -266,9 +271,9 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   const auto seen = downscale > 1 ? at::avg_pool2d(rgb, {downscale, downscale}) : rgb;
   const auto input = Padded(seen).detach().set_requires_grad(true);
   const auto add = [&](const torch::autograd::variable_list& by_input, double magnified) {
-    const auto by_rgb = magnified == 1 ? by_input.front() : by_input.front() / magnified;
-    result.gradients.push_back(
-        GradientFromRgb(by_rgb, frame.color(), frame.width(), frame.height(), downscale));
+    result.gradients.push_back(GradientFromRgb(Times(by_input.front(), 1 / magnified),
+                                               frame.color(), frame.width(), frame.height(),
+                                               downscale));
   };
   at::AutoGradMode with_gradient(true);
   const auto raw = RawLogits(input);
@@ -282,7 +287,7 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
     const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
     result.objective = loss.value;
     const double magnified = Magnification(logits, objective);
-    add(torch::autograd::grad({logits}, {input}, {loss.by_logits * magnified}), magnified);
+    add(torch::autograd::grad({logits}, {input}, {Times(loss.by_logits, magnified)}), magnified);
     result.gradient_ms = watch.Milliseconds();
     return;
   }

@@ -73,7 +73,7 @@ class Autocast {
 
  private:
   static void Set(bool enabled) {
-#if TORCH_VERSION_MAJOR >= 2 && TORCH_VERSION_MINOR >= 4
+#if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 4)
     at::autocast::set_autocast_enabled(at::kCUDA, enabled);
     at::autocast::set_autocast_dtype(at::kCUDA, at::kBFloat16);
 #else
