@@ -6,6 +6,7 @@
 #include <map>
 
 #include "stac/base/file.h"
+#include "stac/lab/figures_internal.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/test_tools.h"
 
@@ -161,6 +162,25 @@ TEST_F(EvaluateTest, ASweepMeasuresEverySecond) {
   }
   EXPECT_GT(kbps["stac 24"], kbps["stac 34"]);
   EXPECT_GT(kbps["h264 24"], kbps["h264 34"]);
+}
+
+TEST_F(EvaluateTest, ASearchedAllocationIsNeverWorseInBothBitsAndAccuracy) {
+  spec_.figure = FigureKind::kAllocationBound;
+  Run("bound", 1);
+  const auto rows = ReadCsv(root_ / "bound/analysis.csv");
+  ASSERT_TRUE(rows) << rows.error().message;
+  ASSERT_EQ(rows->size(), 2u * 4 * 3);  // frames, base QPs, rules
+  double saved = 0;
+  for (size_t i = 0; i < rows->size(); i += 3) {
+    const auto number = [&](size_t row, const char* column) {
+      return std::stod((*rows)[i + row].at(column));
+    };
+    ASSERT_EQ((*rows)[i].at("rule"), "uniform");
+    ASSERT_EQ((*rows)[i + 2].at("rule"), "search");
+    EXPECT_TRUE(number(2, "bits") <= number(0, "bits") || number(2, "pa") >= number(0, "pa")) << i;
+    saved += number(0, "bits") - number(2, "bits");
+  }
+  EXPECT_GT(saved, 0);  // there is something to find
 }
 
 TEST_F(EvaluateTest, ASweepNeedsWholeSeconds) {

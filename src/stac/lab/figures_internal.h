@@ -17,7 +17,7 @@ Result<CsvRows> ReadCsv(const std::filesystem::path& path);
 // One plot per network and clip with a panel per metric: points and hulls of all systems.
 std::vector<Plot> AccuracyBitratePlots(const ExperimentSpec& spec,
                                        const std::vector<ResultRow>& rows);
-// One plot per network and clip from analysis.csv (Fig. 4, 6, 7, 9).
+// One plot per network and clip from analysis.csv (Fig. 4, 6, 7, 9, the bound).
 std::vector<Plot> AnalysisPlots(FigureKind figure, const CsvRows& rows,
                                 const std::filesystem::path& folder);
 // Numbers for reading under an analysis: what the paper claims and what was measured.

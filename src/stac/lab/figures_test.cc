@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <cmath>
+
 #include "stac/base/file.h"
 #include "stac/lab/figures_internal.h"
 #include "stac/lab/result_store.h"
@@ -70,6 +72,25 @@ TEST(Figures, SaysWhatIsMissing) {
   EXPECT_FALSE(DrawFigures({.folder = folder}).has_value());
   ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string_view(kSpec)).has_value());
   EXPECT_THAT(DrawFigures({.folder = folder}).error().message, HasSubstr("run stac evaluate"));
+}
+
+TEST(AnalysisSummary, SaysWhatASearchSaves) {
+  CsvRows rows;
+  for (const auto& [qp, pa] : {std::pair(41, 0.8), {36, 0.85}, {31, 0.9}, {26, 0.95}}) {
+    const double bits = 1000 * std::exp2((41 - qp) / 6.0);
+    for (const auto& [rule, share] : {std::pair("uniform", 1.0), {"rule", 1.1}, {"search", 0.5}}) {
+      rows.push_back({{"network", "n"},
+                      {"clip", "c"},
+                      {"frame", "0"},
+                      {"rule", rule},
+                      {"base_qp", std::to_string(qp)},
+                      {"bits", std::to_string(bits * share)},
+                      {"pa", std::to_string(pa)}});
+    }
+  }
+  const std::string text = AnalysisSummary(FigureKind::kAllocationBound, rows);
+  EXPECT_THAT(text, HasSubstr("n, c: rule needs +10.0 % bits"));
+  EXPECT_THAT(text, HasSubstr("n, c: search needs -50.0 % bits"));
 }
 
 TEST(ReadCsv, UndoesWhatCsvFieldDoes) {
