@@ -22,7 +22,6 @@ struct Options {
   std::string device = "auto";
   bool half = false;
   int batch = 1;
-  double batch_wait_ms = 0;
   int threads = 0;
   int reduced = 4;
   int gradient_every = 3;
@@ -95,7 +94,6 @@ Status RunBench(const Options& options) {
   if (options.devices > 0) {
     LiveServerOptions live = options.live;
     live.max_batch = options.batch;
-    live.batch_wait = static_cast<Micros>(1000 * options.batch_wait_ms);
     STAC_ASSIGN_OR_RETURN(const auto rows, BenchManyDevices({.devices = options.devices,
                                                              .keyframe_fps = options.keyframe_fps,
                                                              .seconds = options.seconds,
@@ -143,13 +141,11 @@ Status RunBench(const Options& options) {
     progress.Update(i + 1);
   }
   if (stop_requested) return Fail("interrupted; nothing was measured to the end");
-  STAC_ASSIGN_OR_RETURN(const double changed, LabelsChangedByPrecision(options, *segmenter, frame));
   const double forward_ms = Median(forward.wall_ms);
   nlohmann::ordered_json figures = {
       {"network", segmenter->info().name},
       {"size", options.size},
       {"precision", options.half ? "half" : "float"},
-      {"labels_changed_percent", Rounded(changed)},
       {"reduced_by", options.reduced},
       {"gradient_every", options.gradient_every},
       {"forward_ms", Rounded(forward_ms)},
@@ -164,6 +160,11 @@ Status RunBench(const Options& options) {
       {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
       {"reduced_gradient_over_forward_cpu",
        Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}};
+  if (options.half) {
+    STAC_ASSIGN_OR_RETURN(const double changed,
+                          LabelsChangedByPrecision(options, *segmenter, frame));
+    figures["labels_changed_percent"] = Rounded(changed);
+  }
   if (options.batch > 1) {
     const auto each = [&](const Times& batch, const Times& single) {
       return Rounded((1 + MedianRatio(batch.wall_ms, single.wall_ms)) / options.batch);
@@ -234,7 +235,8 @@ void AddBenchServer(CLI::App& bench) {
                    "Admission control, as in stac server (0: everybody is accepted)")
       ->check(CLI::Range(0.0, 1.0));
   command
-      ->add_option("--batch-wait", options->batch_wait_ms, "With --devices: as in stac server, ms")
+      ->add_option("--batch-wait", options->live.batch_wait_ms,
+                   "With --devices: as in stac server, ms")
       ->check(CLI::Range(0.0, 1000.0));
 #endif
   command->add_flag("--json", options->json, "Print JSON");

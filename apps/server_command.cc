@@ -32,7 +32,6 @@ struct Options {
   int label_grid = 0;
   double max_keyframe_fps = 0;
   LiveServerOptions live;
-  double batch_wait_ms = 0;
 };
 
 nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
@@ -93,8 +92,6 @@ Status RunServer(const Options& options) {
     if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
-  LiveServerOptions live_options = options.live;
-  live_options.batch_wait = static_cast<Micros>(1000 * options.batch_wait_ms);
   LiveServer live(
       server, profile, std::move(segmenter), MakeH264Decoder,
       [&](const ServedKeyframe& served) {
@@ -107,7 +104,7 @@ Status RunServer(const Options& options) {
           spdlog::error("{}", status.error().message);
         }
       },
-      live_options);
+      options.live);
   if (!options.port_file.empty()) {
     STAC_RETURN_IF_ERROR(WriteFile(options.port_file, fmt::format("{}\n", listener->port())));
   }
@@ -166,7 +163,7 @@ void AddServerCommand(CLI::App& app) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   command
-      ->add_option("--batch-wait", options->batch_wait_ms,
+      ->add_option("--batch-wait", options->live.batch_wait_ms,
                    "Milliseconds that a keyframe may wait for others to come")
       ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();

@@ -262,6 +262,12 @@ TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
   }
 }
 
+TEST_F(TorchScriptTest, HalfPrecisionNeedsAGpu) {
+  const auto refused = LoadSegmenter("any.pt", {.device = "cpu", .precision = Precision::kHalf});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("CUDA"), std::string::npos) << refused.error().message;
+}
+
 TEST_F(TorchScriptTest, SaysWhatIsWrongWithAFile) {
   const auto expect = [](const Result<std::unique_ptr<Segmenter>>& segmenter,
                          const std::string& part) {

@@ -290,7 +290,8 @@ std::vector<Served> LiveServer::Impl::TakeBatch(std::unique_lock<std::mutex>& lo
       batch.push_back(std::move(*next));
     }
     if (batch.empty() || batch.size() == static_cast<size_t>(live.max_batch) || draining) break;
-    const Micros left = batch.front().pending.arrived + live.batch_wait - clock.Now();
+    const auto wait = static_cast<Micros>(1000 * live.batch_wait_ms);
+    const Micros left = batch.front().pending.arrived + wait - clock.Now();
     if (left <= 0) break;
     work.wait_for(lock, std::chrono::microseconds(left));
   }

@@ -38,7 +38,7 @@ struct LiveServerOptions {
   // many. 1: each by itself.
   int max_batch = 1;
   // How long a keyframe may wait for others to come, from its arrival.
-  Micros batch_wait = 0;
+  double batch_wait_ms = 0;
 };
 
 // Serves any number of devices: one thread per device receives and decodes, one runs the network

@@ -282,7 +282,7 @@ TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
 }
 
 TEST(LiveTest, KeyframesThatWaitGoThroughTheNetworkTogether) {
-  ExpectAllAnsweredInOrder({.answer_threads = 2, .max_batch = 3, .batch_wait = 5'000});
+  ExpectAllAnsweredInOrder({.answer_threads = 2, .max_batch = 3, .batch_wait_ms = 5});
 }
 
 TEST(LiveTest, StopsWhenAsked) {
