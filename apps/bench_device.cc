@@ -10,6 +10,7 @@
 #include "stac/capture/image_io.h"
 #include "stac/device/live_device.h"
 #include "stac/flow/optical_flow.h"
+#include "video_encoder.h"
 
 namespace stac {
 namespace {
@@ -21,6 +22,7 @@ struct Options {
   std::string size = "2048x1024";
   std::string input;
   std::string labels;
+  std::string codec = "h264";
   double fps = 30;
   double keyframe_fps = 5;
   double seconds = 5;
@@ -184,7 +186,7 @@ Result<Collector> RunPipeline(const Options& options, const Clip& clip, ReplaySe
     live.flow_governor.emplace();
   }
   const SystemClock clock;
-  DeviceSession session(device, MakeDisFlow(flow), MakeX264Encoder, &clock);
+  DeviceSession session(device, MakeDisFlow(flow), MakeVideoEncoder, &clock);
   LoopSource source(clip, seconds);
   const double before = ProcessCpuMilliseconds() - server.CpuMilliseconds();
   LiveDevice runner(
@@ -218,7 +220,7 @@ Result<Reference> RunReference(const Options& options, const Clip& clip, const C
   };
   Reference reference;
   double start = ProcessCpuMilliseconds();
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoEncoder> x264, MakeX264Encoder(encoder));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoEncoder> x264, MakeVideoEncoder(encoder));
   for (const KeyframeRecord& keyframe : run.keyframes) {
     STAC_ASSIGN_OR_RETURN(const EncodedFrame coded,
                           x264->Encode(frame_of(keyframe.frame), nullptr, keyframe.idr));
@@ -301,7 +303,9 @@ nlohmann::ordered_json Figures(const Options& options, const Clip& clip,
           {"ratio_max", Rounded(*std::max_element(ratios.begin(), ratios.end()))}};
 }
 
-Status RunBench(const Options& options) {
+Status RunBench(Options options) {
+  options.device.encoder.codec = *VideoCodecFromName(options.codec);
+  if (options.codec == "h264") options.device.encoder.extra = "psy=1";
   STAC_ASSIGN_OR_RETURN(const Clip clip, LoadClip(options));
   ReplayServer server(clip.labels, std::max(clip.class_count, 2),
                       static_cast<Micros>(options.answer_ms * 1000));
@@ -336,7 +340,6 @@ void AddBenchDevice(CLI::App& bench) {
       "time, side by side, the median over the rounds.\n",
       [options] { return RunBench(*options); });
   options->device.matrices = "flat";
-  options->device.encoder.extra = "psy=1";
   command->add_option("--size", options->size, "Of the frames")->capture_default_str();
   command->add_option("--input", options->input,
                       "Video or image folder (default: the synthetic "
@@ -367,10 +370,14 @@ void AddBenchDevice(CLI::App& bench) {
   command->add_option("--qp", options->qp, "Base QP")
       ->check(CLI::Range(-20.0, 71.0))
       ->capture_default_str();
-  command->add_option("--preset", options->device.encoder.preset, "x264 preset, of both")
+  command->add_option("--codec", options->codec, "Of both")
+      ->check(CLI::IsMember({"h264", "h265"}))
+      ->capture_default_str();
+  command->add_option("--preset", options->device.encoder.preset, "The encoder's preset, of both")
       ->capture_default_str();
   command
-      ->add_option("--encoder-threads", options->device.encoder.threads, "Sliced threads of x264")
+      ->add_option("--encoder-threads", options->device.encoder.threads,
+                   "Sliced threads of x264, or wavefronts of x265")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   command

@@ -170,7 +170,7 @@ Result<nlohmann::ordered_json> Measure(const ManyDevicesOptions& options, int co
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<SrtListener> listener, ListenSrt("127.0.0.1:0", {}));
   ServerOptions server;
   server.objective.kind = ObjectiveKind::kFakeLabelLoss;
-  LiveServer live(server, profile, std::move(segmenter), MakeH264Decoder, nullptr, nullptr,
+  LiveServer live(server, profile, std::move(segmenter), MakeVideoDecoder, nullptr, nullptr,
                   options.live);
   std::vector<std::unique_ptr<RecordedDevice>> devices;
   std::vector<std::thread> threads;

@@ -30,7 +30,7 @@ struct ShownKeyframe {
 
 Result<ShownKeyframe> DecodeMiddleKeyframe(const fs::path& out) {
   STAC_ASSIGN_OR_RETURN(const Bytes stream, ReadFile(out / "video.h264"));
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeH264Decoder());
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeVideoDecoder());
   const std::vector<ByteSpan> access_units = SplitAccessUnits(stream);
   if (access_units.empty()) return Fail("the device sent no keyframe: nothing to show");
   std::ifstream plan(out / "plan.jsonl");
@@ -81,7 +81,7 @@ Status WriteStills(const DemoRun& run, const ShownKeyframe& shown, const Frame& 
   SystemClock clock;
   ServerOptions server;
   server.objective.kind = ObjectiveKind::kFakeLabelLoss;  // the server's default
-  ServerSession session(server, profile, segmenter.info(), MakeH264Decoder, &clock);
+  ServerSession session(server, profile, segmenter.info(), MakeVideoDecoder, &clock);
   Hello hello;
   hello.width = raw.width();
   hello.height = raw.height();

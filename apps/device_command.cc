@@ -10,6 +10,7 @@
 #include "stac/flow/optical_flow.h"
 #include "stac/quant/budget.h"
 #include "stac/transport/srt_link.h"
+#include "video_encoder.h"
 
 namespace stac {
 namespace {
@@ -24,6 +25,9 @@ struct Options {
   std::string profile;
   std::string consumer = "device";
   std::string flow = "ultrafast";
+  std::string codec = "h264";
+  std::string x264 = "psy=1";
+  std::string x265;
   double seconds = 0;
   double qp = 30;
   double budget = 0;
@@ -54,6 +58,9 @@ Status RunDevice(Options options) {
   device.color = info.color;
   device.server_consumes = options.consumer == "server";
   device.hash_reconstruction = options.check;
+  device.encoder.codec = *VideoCodecFromName(options.codec);
+  device.encoder.extra =
+      device.encoder.codec == VideoCodec::kH265 ? options.x265 : options.x264;
   if (!options.profile.empty()) {
     STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
   }
@@ -82,7 +89,7 @@ Status RunDevice(Options options) {
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
                         DeviceRecorder::Create(options.files, true));
   SystemClock clock;
-  DeviceSession session(device, MakeDisFlow(options.flow_options), MakeX264Encoder, &clock);
+  DeviceSession session(device, MakeDisFlow(options.flow_options), MakeVideoEncoder, &clock);
   LiveDeviceOptions live_options{.configuration = {.base_qp = options.qp,
                                                    .keyframe_fps = device.schedule.keyframe_fps,
                                                    .scale = options.scale},
@@ -120,7 +127,6 @@ void AddDeviceCommand(CLI::App& app) {
   DeviceOptions& device = options->device;
   const auto configured = [options](const std::string&) { options->configured = true; };
   device.matrices = "flat";
-  device.encoder.extra = "psy=1";
   command
       ->add_option("--input", options->input,
                    "File, URL, camera, image folder, or synthetic:WxH@FPS")
@@ -163,7 +169,7 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_option("--labels", options->files.labels,
                       "Folder for a PNG per frame, or - for PNGs on standard output, each after "
                       "its length (32 bits, little-endian)");
-  command->add_option("--stream", options->files.stream, "File for the H.264 stream");
+  command->add_option("--stream", options->files.stream, "File for the coded stream");
   command->add_option("--plan", options->files.plan, "File for the planned QP maps (JSON lines)");
   command->add_option("--log", options->files.log, "File for a JSON line per frame");
   command->add_option("--summary", options->summary, "File for the closing summary (JSON)");
@@ -195,10 +201,19 @@ void AddDeviceCommand(CLI::App& app) {
                    "QP of the first frame, relative to the base QP")
       ->check(CLI::Range(-12.0, 12.0))
       ->capture_default_str();
-  command->add_option("--x264", device.encoder.extra, "More x264 settings, key=value:key=value")
+  command
+      ->add_option("--codec", options->codec,
+                   "h264, or h265: fewer bits for more processor time (docs/results.md)")
+      ->check(CLI::IsMember({"h264", "h265"}))
       ->capture_default_str();
-  command->add_option("--preset", device.encoder.preset, "x264 preset")->capture_default_str();
-  command->add_option("--encoder-threads", device.encoder.threads, "Sliced threads of x264")
+  command->add_option("--x264", options->x264, "More x264 settings, key=value:key=value")
+      ->capture_default_str();
+  command->add_option("--x265", options->x265, "More x265 settings, with --codec h265");
+  command->add_option("--preset", device.encoder.preset, "The encoder's preset")
+      ->capture_default_str();
+  command
+      ->add_option("--encoder-threads", device.encoder.threads,
+                   "Sliced threads of x264, or wavefronts of x265")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   command->add_option("--flow", options->flow, "Optical flow preset")

@@ -59,7 +59,7 @@ Status RunInspect(const Options& options) {
   std::ifstream plan_file(options.plan);
   if (!plan_file) return Fail("cannot read the plan {}: no such file", options.plan);
 
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeH264Decoder({.want_qp = true}));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeVideoDecoder({.want_qp = true}));
   QpAudit audit;
   double qp_sum = 0;
   int64_t idr_frames = 0;

@@ -16,6 +16,7 @@
 #include "stac/lab/figures.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/simulation/simulation_figures.h"
+#include "video_encoder.h"
 
 namespace stac {
 
@@ -25,8 +26,8 @@ LabTools ProductionTools() {
   tools.load_network = LoadSegmenter;
   tools.load_scorer = LoadMacroblockScorer;
   tools.make_flow = [] { return MakeDisFlow({}); };
-  tools.make_encoder = MakeX264Encoder;
-  tools.make_decoder = [](const DecoderOptions& options) { return MakeH264Decoder(options); };
+  tools.make_encoder = MakeVideoEncoder;
+  tools.make_decoder = [](const DecoderOptions& options) { return MakeVideoDecoder(options); };
   tools.jpeg.encode = EncodeJpeg;
   tools.jpeg.decode = [](ByteSpan bytes, ColorSpec color) { return DecodeJpeg(bytes, color); };
   return tools;

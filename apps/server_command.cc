@@ -93,7 +93,7 @@ Status RunServer(const Options& options) {
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
   LiveServer live(
-      server, profile, std::move(segmenter), MakeH264Decoder,
+      server, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& served) {
         if (log.is_open()) log << LogLine(served).dump() << '\n' << std::flush;
       },

@@ -148,7 +148,7 @@ void Decode(benchmark::State& state) {
   for (const auto& picture : material.pictures) {
     coded.push_back((*encoder)->Encode(picture.frame, &qp, coded.empty())->access_unit);
   }
-  auto decoder = MakeH264Decoder();
+  auto decoder = MakeVideoDecoder();
   size_t i = 0;
   for (auto _ : state) benchmark::DoNotOptimize((*decoder)->Decode(coded[i++ % coded.size()]));
 }

@@ -22,7 +22,7 @@ foreach(file ${files})
         list(APPEND errors "${file} (layer ${layer}) includes a header of the higher layer ${CMAKE_MATCH_1}")
       endif()
     elseif(file MATCHES "\\.h$" AND NOT file MATCHES "^base/|_internal\\.h$" AND
-           include MATCHES "[<\"](x264|torch/|ATen/|opencv2/|srt/|libav|turbojpeg|jpeglib|sqlite3|png|webp/|zstd|jxl/|google/protobuf|nlohmann|toml|CLI)")
+           include MATCHES "[<\"](x264|x265|torch/|ATen/|opencv2/|srt/|libav|turbojpeg|jpeglib|sqlite3|png|webp/|zstd|jxl/|google/protobuf|nlohmann|toml|CLI)")
       list(APPEND errors "${file}: third-party header in a public header: ${include}")
     endif()
   endforeach()

@@ -31,6 +31,7 @@ endforeach()
 
 if(STAC_DEVICE)
   stac_pkg(X264 x264)
+  stac_pkg(X265 x265)
 endif()
 
 if(STAC_SERVER)

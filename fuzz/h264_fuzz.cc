@@ -3,7 +3,7 @@
 #include "stac/codec/video_decoder.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  auto decoder = stac::MakeH264Decoder({.want_qp = true, .max_width = 512, .max_height = 512});
+  auto decoder = stac::MakeVideoDecoder({.want_qp = true, .max_width = 512, .max_height = 512});
   if (!decoder) std::abort();
   // The first half may leave the decoder in any state.
   const size_t half = size / 2;

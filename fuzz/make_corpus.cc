@@ -115,26 +115,31 @@ Frame StripedFrame(int width, int height, int shift) {
   return frame;
 }
 
-void WritePictures() {
-  for (const int quality : {5, 75}) {
-    const auto jpeg = EncodeJpeg(StripedFrame(48, 32, 0), StandardTables(quality));
-    if (!jpeg) std::exit(1);
-    Write(fmt::format("jpeg/quality_{}", quality), *jpeg);
-  }
+void WriteVideo(const std::string& name, const auto& make_encoder) {
   EncoderOptions options;
   options.width = 48;
   options.height = 32;
-  auto encoder = MakeX264Encoder(options);
+  auto encoder = make_encoder(options);
   if (!encoder) std::exit(1);
   const QpMap qp(3, 2, 30);
   Bytes both;
   for (int i = 0; i < 2; ++i) {
     const auto coded = (*encoder)->Encode(StripedFrame(48, 32, i), &qp, i == 0);
     if (!coded) std::exit(1);
-    Write(fmt::format("h264/{}", i == 0 ? "idr" : "predicted"), coded->access_unit);
+    Write(fmt::format("{}/{}", name, i == 0 ? "idr" : "predicted"), coded->access_unit);
     both.insert(both.end(), coded->access_unit.begin(), coded->access_unit.end());
   }
-  Write("h264/both", both);
+  Write(name + "/both", both);
+}
+
+void WritePictures() {
+  for (const int quality : {5, 75}) {
+    const auto jpeg = EncodeJpeg(StripedFrame(48, 32, 0), StandardTables(quality));
+    if (!jpeg) std::exit(1);
+    Write(fmt::format("jpeg/quality_{}", quality), *jpeg);
+  }
+  WriteVideo("h264", MakeX264Encoder);
+  WriteVideo("h265", MakeX265Encoder);
 }
 
 }  // namespace

@@ -11,7 +11,7 @@ packages=(
   libbenchmark-dev libcli11-dev libexpected-dev libfmt-dev libgmock-dev libgtest-dev
   libjpeg62-turbo-dev libturbojpeg0-dev libopencv-core-dev libopencv-imgproc-dev libopencv-video-dev libpng-dev
   libprotobuf-dev libspdlog-dev libsqlite3-dev libsrt-gnutls-dev libtomlplusplus-dev
-  libtorch-dev libx264-dev libxxhash-dev nlohmann-json3-dev
+  libtorch-dev libx264-dev libx265-dev libxxhash-dev nlohmann-json3-dev
 )
 
 as_root() {

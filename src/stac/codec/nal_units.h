@@ -8,8 +8,8 @@
 
 namespace stac {
 
-// One H.264 NAL unit in an Annex B byte stream, borrowed: from its header byte on, without the
-// start code. Never empty.
+// One NAL unit in an Annex B byte stream, borrowed: from its header on, without the start code.
+// Never empty. What its header says is H.264's; H.265 has another (h265_guard.cc).
 struct NalUnit {
   ByteSpan bytes;
   int type() const { return bytes[0] & 31; }
@@ -34,7 +34,8 @@ std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream);
 // unit. Past the end every read returns nullopt.
 class BitReader {
  public:
-  explicit BitReader(const NalUnit& unit) : bytes_(unit.bytes) {}
+  explicit BitReader(const NalUnit& unit, size_t header_bytes = 1)
+      : bytes_(unit.bytes), at_(header_bytes) {}
 
   std::optional<uint32_t> Bits(int count);  // 0..32
   std::optional<uint32_t> Ue();             // Exp-Golomb code, ue(v)
@@ -44,7 +45,7 @@ class BitReader {
   std::optional<uint32_t> Bit();
 
   ByteSpan bytes_;
-  size_t at_ = 1;  // after the header byte
+  size_t at_;  // after the header
   int bits_left_ = 8;
   int zeros_ = 0;
 };

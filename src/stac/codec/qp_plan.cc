@@ -77,6 +77,15 @@ QpMap SnapToParity(const Grid<float>& wanted_qp, int anchor_qp, int min_qp, int 
   return snapped;
 }
 
+QpMap RoundedQp(const Grid<float>& wanted_qp) {
+  QpMap rounded(wanted_qp.width(), wanted_qp.height());
+  for (size_t i = 0; i < rounded.size(); ++i) {
+    STAC_CHECK(std::isfinite(wanted_qp[i]));
+    rounded[i] = static_cast<uint8_t>(std::lround(std::clamp(wanted_qp[i], 1.f, float(kMaxQp))));
+  }
+  return rounded;
+}
+
 int AnchorQp(const QpMap& planned) {
   STAC_CHECK(!planned.empty());
   const int first = planned[0];

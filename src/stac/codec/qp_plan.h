@@ -14,6 +14,9 @@ namespace stac {
 // the row's mean is kept, in runs of equal QPs rather than by alternating, which costs bits.
 QpMap SnapToParity(const Grid<float>& wanted_qp, int anchor_qp, int min_qp = 1, int max_qp = 51);
 
+// Rounds wanted QPs (finite) to the nearest in [1, kMaxQp], for encoders that code every QP.
+QpMap RoundedQp(const Grid<float>& wanted_qp);
+
 // The QP that the encoder gives the slices of a frame with this plan: the one nearest to the mean
 // that has the parity of the plan. What AuditQp needs as `first_qp`.
 int AnchorQp(const QpMap& planned);

@@ -55,7 +55,7 @@ Outcome RunLoop(const std::vector<Frame>& frames, const EncoderOptions& options,
                 const std::function<QpMap(int)>& plan_of, int decoder_threads = 1) {
   Outcome outcome;
   auto encoder = MakeX264Encoder(options);
-  auto decoder = MakeH264Decoder({.want_qp = true, .threads = decoder_threads});
+  auto decoder = MakeVideoDecoder({.want_qp = true, .threads = decoder_threads});
   EXPECT_TRUE(encoder) << encoder.error().message;
   EXPECT_TRUE(decoder);
   if (!encoder || !decoder) return outcome;
@@ -169,7 +169,7 @@ TEST(QpPlanInStreamTest, AnotherPlanIsSeen) {
   const QpMap other = RandomPlan(frames[0], 20, 40, random);
   const QpMap uniform(coded.width(), coded.height(), 30);
   auto encoder = MakeX264Encoder(OptionsFor(frames[0]));
-  auto decoder = MakeH264Decoder({.want_qp = true});
+  auto decoder = MakeVideoDecoder({.want_qp = true});
   const auto wrong = (*decoder)->Decode((*encoder)->Encode(frames[0], &coded, true)->access_unit);
   EXPECT_GT(AuditQp(other, *wrong->qp, AnchorQp(other)).mismatched, 100);
   // A plan that the encoder did not hear of: nothing follows it.
@@ -226,7 +226,7 @@ TEST(QpPlanInStreamTest, VarianceAqOffsetsAreThoseOfX264) {
   EncoderOptions options = OptionsFor(frames[0]);
   options.extra = "aq-strength=1.0";
   auto encoder = MakeX264Encoder(options);
-  auto decoder = MakeH264Decoder({.want_qp = true});
+  auto decoder = MakeVideoDecoder({.want_qp = true});
   const Grid<float> offsets = VarianceAqOffsets(frames[0], 1.0);
   const QpMap uniform(offsets.width(), offsets.height(), 26);
   const auto decoded =

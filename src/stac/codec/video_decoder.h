@@ -7,6 +7,7 @@
 #include "stac/base/result.h"
 #include "stac/video/frame.h"
 #include "stac/video/maps.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
@@ -19,24 +20,25 @@ struct DecodedFrame {
 };
 
 struct DecoderOptions {
-  bool want_qp = false;
+  VideoCodec codec = VideoCodec::kH264;
+  bool want_qp = false;  // H.264 only: FFmpeg does not tell those of H.265
   int threads = 1;  // slice threads: no delay
   // A picture larger than this is refused before its memory is allocated.
   int max_width = 8192;
   int max_height = 8192;
 };
 
-// H.264, one access unit in, one picture out. Not thread-safe.
+// One access unit in, one picture out. Not thread-safe.
 class VideoDecoder {
  public:
   virtual ~VideoDecoder() = default;
   // Fails on bytes that do not decode cleanly and on a picture whose predecessors are missing; the
   // decoder stays usable from the next IDR on, and refuses other pictures until then. Untrusted
-  // input. Damage that leaves a valid stream (H.264 has no checksum) is not noticed.
+  // input. Damage that leaves a valid stream (there is no checksum) is not noticed.
   virtual Result<DecodedFrame> Decode(ByteSpan access_unit) = 0;
 };
 
 // FFmpeg's decoder. A colour matrix that the stream does not name counts as BT.709.
-Result<std::unique_ptr<VideoDecoder>> MakeH264Decoder(const DecoderOptions& options = {});
+Result<std::unique_ptr<VideoDecoder>> MakeVideoDecoder(const DecoderOptions& options = {});
 
 }  // namespace stac

@@ -9,6 +9,7 @@
 #include "stac/base/result.h"
 #include "stac/video/frame.h"
 #include "stac/video/maps.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
@@ -25,10 +26,11 @@ ScalingMatrices JvtMatrices();  // the standard's default lists (H.264 tables 7-
 enum class RateMode {
   kQpMap,  // every macroblock's QP is given by the caller; adaptive quantization off
   kCrf,    // x264's constant rate factor, with its own adaptive quantization
-  kAbr,    // x264's average bitrate, with its own adaptive quantization
+  kAbr,    // x264's average bitrate, with its own adaptive quantization (H.264 only)
 };
 
 struct EncoderOptions {
+  VideoCodec codec = VideoCodec::kH264;
   int width = 0;
   int height = 0;
   double fps = 15;
@@ -36,17 +38,17 @@ struct EncoderOptions {
   RateMode mode = RateMode::kQpMap;
   std::string preset = "medium";
   std::string tune = "zerolatency";  // 0 frames of delay; no B-frames, no frame threads
-  int threads = 1;                   // > 1: sliced threads
+  int threads = 1;                   // > 1: sliced threads (H.264), wavefronts (H.265)
   double crf = 23;                   // kCrf
   double kbps = 1000;                // kAbr
   double vbv_seconds = 0;            // kAbr: buffer length, 0 = none
   int aq_mode = 1;                   // kCrf, kAbr; 0 = off
   double aq_strength = 1.0;
   int keyint_max = 1 << 20;                 // IDR only where asked for
-  std::optional<ScalingMatrices> matrices;  // none: flat
+  std::optional<ScalingMatrices> matrices;  // none: flat; H.265 takes flat and JvtMatrices only
   int chroma_qp_offset = 0;                 // -12..12
   int reference_frames = 0;                 // 0: the preset's
-  // "key=value:key=value" passed to x264_param_parse last, for experiments. What would hold frames
+  // "key=value:key=value" passed to the encoder's own parser last, for experiments. What would hold frames
   // back or override the QP map is refused.
   std::string extra;
   bool want_reconstruction = false;  // fill EncodedFrame::reconstruction
@@ -78,5 +80,8 @@ class VideoEncoder {
 
 // H.264 High profile, 4:2:0, progressive. kQpMap needs a preset slower than ultrafast.
 Result<std::unique_ptr<VideoEncoder>> MakeX264Encoder(const EncoderOptions& options);
+// H.265 Main profile, 4:2:0, progressive; JvtMatrices stands for that standard's own lists. The QP
+// map need not be of one parity.
+Result<std::unique_ptr<VideoEncoder>> MakeX265Encoder(const EncoderOptions& options);
 
 }  // namespace stac

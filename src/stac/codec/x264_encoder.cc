@@ -10,8 +10,8 @@
 
 #include "stac/base/check.h"
 #include "stac/base/log.h"
+#include "stac/codec/encoder_options_internal.h"
 #include "stac/codec/qp_plan.h"
-#include "stac/codec/video_encoder.h"
 
 namespace stac {
 namespace {
@@ -39,8 +39,7 @@ void SetMatrices(const ScalingMatrices& matrices, x264_param_t& param) {
 }
 
 void SetColor(const ColorSpec& color, x264_param_t& param) {
-  // Codes of H.264 annex E: 1 is BT.709, 6 is SMPTE 170M (BT.601, 525 lines).
-  const int code = color.matrix == ColorMatrix::kBt709 ? 1 : 6;
+  const int code = ColorCode(color);
   param.vui.i_colmatrix = code;
   param.vui.i_colorprim = code;
   param.vui.i_transfer = code;
@@ -72,16 +71,10 @@ Status SetRate(const EncoderOptions& options, double kbps, x264_param_t& param) 
   return OkStatus();
 }
 
-Status ParseExtra(std::string_view extra, x264_param_t& param) {
-  while (!extra.empty()) {
-    const size_t end = std::min(extra.find(':'), extra.size());
-    const std::string item(extra.substr(0, end));
-    extra.remove_prefix(std::min(end + 1, extra.size()));
-    const size_t equals = item.find('=');
-    const std::string key = item.substr(0, equals);
-    const std::string value = equals == std::string::npos ? "1" : item.substr(equals + 1);
+Status ParseExtra(const EncoderOptions& options, x264_param_t& param) {
+  for (const auto& [key, value] : ExtraSettings(options)) {
     if (x264_param_parse(&param, key.c_str(), value.c_str()) != 0) {
-      return Fail("x264 does not understand the option '{}'; see x264 --fullhelp", item);
+      return Fail("x264 does not understand the option '{}={}'; see x264 --fullhelp", key, value);
     }
   }
   return OkStatus();
@@ -103,26 +96,13 @@ bool IsTune(std::string_view names) {
 }
 
 Status CheckOptions(const EncoderOptions& options) {
-  const auto bad_size = [](int size) { return size < 16 || size > 16384 || size % 2 != 0; };
-  if (bad_size(options.width) || bad_size(options.height)) {
-    return Fail("cannot encode pictures of {}x{}: width and height must be even, 16..16384",
-                options.width, options.height);
-  }
-  if (!(options.fps >= 0.01 && options.fps <= 1000)) {
-    return Fail("cannot encode at {} frames per second: use 0.01..1000", options.fps);
-  }
+  STAC_RETURN_IF_ERROR(CheckEncoderOptions(options));
   if (!IsPreset(options.preset) || !IsTune(options.tune)) {
     return Fail("x264 has no preset '{}' or no tune '{}'; see x264 --help", options.preset,
                 options.tune);
   }
   if (options.mode == RateMode::kQpMap && options.preset == "ultrafast") {
     return Fail("x264's preset ultrafast ignores QP maps: use superfast or slower");
-  }
-  if (options.threads < 1 || options.threads > 64) {
-    return Fail("{} encoder threads asked for: use 1..64", options.threads);
-  }
-  if (std::abs(options.chroma_qp_offset) > 12) {
-    return Fail("chroma QP offset {} is not in -12..12", options.chroma_qp_offset);
   }
   if (options.matrices) {
     const ScalingMatrices& m = *options.matrices;
@@ -315,7 +295,7 @@ class X264Encoder final : public VideoEncoder {
       param_.rc.i_aq_mode = options_.aq_mode;
       param_.rc.f_aq_strength = static_cast<float>(options_.aq_strength);
     }
-    STAC_RETURN_IF_ERROR(ParseExtra(options_.extra, param_));
+    STAC_RETURN_IF_ERROR(ParseExtra(options_, param_));
     if (x264_param_apply_profile(&param_, "high") != 0) {
       return Fail("these x264 options do not fit the High profile: {}", last_error_);
     }

@@ -244,7 +244,7 @@ TEST(X264EncoderTest, TwoThousandFramesGrowNoMemory) {
   EncoderOptions options = OptionsFor(frames[0]);
   options.want_reconstruction = true;
   auto encoder = MakeX264Encoder(options);
-  auto decoder = MakeH264Decoder({.want_qp = true});
+  auto decoder = MakeVideoDecoder({.want_qp = true});
   const auto in_use = [] {
     const auto info = mallinfo2();
     return info.uordblks + info.hblkhd;

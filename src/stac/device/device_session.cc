@@ -28,6 +28,12 @@ Result<ScalingMatrices> ChooseMatrices(const std::string& name, const Profile& p
   return Fail("unknown matrices '{}': use profile, jvt or flat", name);
 }
 
+PlannerOptions PlannerOf(const DeviceOptions& options) {
+  PlannerOptions planner = options.planner;
+  planner.codec = options.encoder.codec;
+  return planner;
+}
+
 }  // namespace
 
 DeviceSession::DeviceSession(DeviceOptions options, std::unique_ptr<OpticalFlow> flow,
@@ -36,7 +42,7 @@ DeviceSession::DeviceSession(DeviceOptions options, std::unique_ptr<OpticalFlow>
       flow_(std::move(flow)),
       encoders_(std::move(encoders)),
       clock_(clock),
-      planner_(options_.planner, options_.width, options_.height),
+      planner_(PlannerOf(options_), options_.width, options_.height),
       schedule_(options_.schedule),
       chain_(kAnchors) {
   configuration_.keyframe_fps = options_.schedule.keyframe_fps;
@@ -51,6 +57,7 @@ Hello DeviceSession::MakeHello() const {
   hello.height = options_.height;
   hello.fps = options_.fps;
   hello.color = options_.color;
+  hello.codec = options_.encoder.codec;
   if (options_.profile) hello.profile_hash = ProfileHash(*options_.profile);
   hello.server_consumes = options_.server_consumes;
   hello.region_size = regions().region_size;

@@ -62,6 +62,7 @@ QpMap KeyframePlanner::PlanWanted(const Frame& frame, Grid<float> wanted_qp) con
     const Grid<float> aq = VarianceAqOffsets(frame, options_.aq_strength);
     for (size_t i = 0; i < wanted_qp.size(); ++i) wanted_qp[i] += aq[i];
   }
+  if (options_.codec == VideoCodec::kH265) return RoundedQp(wanted_qp);
   double sum = 0;
   for (const float qp : wanted_qp) sum += std::clamp(qp, 1.0f, float(kMaxQp));
   const int anchor = static_cast<int>(std::lround(sum / static_cast<double>(wanted_qp.size())));

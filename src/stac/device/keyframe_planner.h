@@ -6,6 +6,7 @@
 #include "stac/quant/level_ladder.h"
 #include "stac/video/frame.h"
 #include "stac/video/maps.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
@@ -14,6 +15,7 @@ namespace stac {
 constexpr int RegionSizeFor(int width, int height) { return width * height < 640 * 640 ? 16 : 32; }
 
 struct PlannerOptions {
+  VideoCodec codec = VideoCodec::kH264;
   int region_size = 0;       // pixels: a multiple of 16; 0: RegionSizeFor the frame
   double aq_strength = 0.6;  // variance adaptive quantization added to the plan; 0: none
   // QP of the first frame: the base QP and this offset. It is the reference of all that follow, so
@@ -23,7 +25,7 @@ struct PlannerOptions {
 };
 
 // Turns levels into the QP of every macroblock of a keyframe: level -> QP, plus the shift of the
-// base QP since the levels were computed, plus variance AQ, snapped to what x264 codes exactly.
+// base QP since the levels were computed, plus variance AQ, rounded to what the encoder codes.
 // Regions are those of the full size; `frame` is as it will be coded, which may be smaller.
 class KeyframePlanner {
  public:

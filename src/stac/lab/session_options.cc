@@ -13,6 +13,12 @@ bool IsJpeg(const SystemSpec& spec) {
          spec.kind() == SystemKind::kGracePlus;
 }
 
+// x264's QP maps come without psychovisual decisions where nobody asks for them, x265's with.
+std::string PsySettings(VideoCodec codec, bool psy) {
+  if (codec == VideoCodec::kH264) return fmt::format("psy={}", psy ? 1 : 0);
+  return psy ? "" : "psy-rd=0:psy-rdoq=0";
+}
+
 EncoderOptions EncoderOptionsOf(const SystemSpec& spec) {
   EncoderOptions options;
   if (IsJpeg(spec)) {
@@ -22,14 +28,17 @@ EncoderOptions EncoderOptionsOf(const SystemSpec& spec) {
   options.preset = spec.Text("preset");
   options.chroma_qp_offset = spec.Integer("chroma_qp_offset");
   if (spec.Flag("intra")) options.keyint_max = 1;
-  options.extra = fmt::format("psy={}", spec.Integer("psy"));
+  options.codec = *VideoCodecFromName(spec.Text("codec"));
+  options.extra = PsySettings(options.codec, spec.Flag("psy"));
   if (PlansQp(spec)) return options;
   options.mode = spec.kind() == SystemKind::kH264Abr ? RateMode::kAbr : RateMode::kCrf;
   if (spec.kind() == SystemKind::kH264Abr) options.kbps = spec.Number("kbps");
   if (spec.kind() == SystemKind::kH264) options.crf = spec.Number("crf");
   if (spec.kind() == SystemKind::kCasva) options.crf = spec.Number("qp");
   options.aq_strength = spec.Number("aq");
-  options.aq_mode = options.aq_strength > 0 ? 1 : 0;
+  // Each encoder's own default: x265 adapts the strength to the picture.
+  const int aq_mode = options.codec == VideoCodec::kH265 ? 2 : 1;
+  options.aq_mode = options.aq_strength > 0 ? aq_mode : 0;
   return options;
 }
 

@@ -34,9 +34,11 @@ Rules Common(const std::string& propagate) {
   return {Real("fps", "0", 0, 240), Real("scale", "1", 0.25, 1),
           Choice("consumer", {"device", "server"}), Switch("propagate", propagate)};
 }
-// x264 as its users set it. psy: its psychovisual mode decision, which keeps texture.
-Rules X264(const std::string& psy) {
-  return {Choice("preset", {"medium", "ultrafast", "superfast", "veryfast", "faster", "fast",
+// The encoder as its users set it: x264, or x265. psy: its psychovisual mode decision, which keeps
+// texture.
+Rules Encoder(const std::string& psy) {
+  return {Choice("codec", {"h264", "h265"}),
+          Choice("preset", {"medium", "ultrafast", "superfast", "veryfast", "faster", "fast",
                             "slow", "slower", "veryslow"}),
           Whole("chroma_qp_offset", "0", -12, 12), Switch("intra", "0"), Switch("psy", psy)};
 }
@@ -55,12 +57,12 @@ std::vector<KindRules> MakeKinds() {
       {SystemKind::kJpeg, "jpeg", Common("0") + Rules{Whole("quality", "50", 1, 100)}, {}});
   kinds.push_back({SystemKind::kH264,
                    "h264",
-                   Common("0") + X264("1") + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
+                   Common("0") + Encoder("1") + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
                    {}});
   kinds.push_back(
       {SystemKind::kH264Abr,
        "h264-abr",
-       Common("0") + X264("1") + Rules{Real("kbps", "500", 1, 1e6), Real("aq", "1", 0, 3)},
+       Common("0") + Encoder("1") + Rules{Real("kbps", "500", 1, 1e6), Real("aq", "1", 0, 3)},
        {}});
   // `step`: geometric mean of the luma table, which stands for B (docs/lab.md).
   kinds.push_back(
@@ -72,23 +74,23 @@ std::vector<KindRules> MakeKinds() {
   // were measured to be best for it (docs/results.md).
   kinds.push_back({SystemKind::kAccMpeg,
                    "accmpeg",
-                   Common("0") + X264("1") + Planned("0.6", {"flat", "jvt"}, "-3") + TwoLevel() +
+                   Common("0") + Encoder("1") + Planned("0.6", {"flat", "jvt"}, "-3") + TwoLevel() +
                        Rules{Choice("map", {"predicted", "oracle"}), Real("fraction", "0.3", 0, 1),
                              Whole("dilate", "0", 0, 16), Whole("every", "10", 1, 1000)},
                    {}});
   kinds.push_back({SystemKind::kCasva,
                    "casva",
-                   Common("0") + X264("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
+                   Common("0") + Encoder("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
                    {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",
-                   Common("0") + X264("0") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
+                   Common("0") + Encoder("0") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
                        Rules{Whole("distance", "8", 0, 256)},
                    {}});
   kinds.push_back(
       {SystemKind::kStac,
        "stac",
-       Common("1") + X264("1") + Planned("0.6", {"flat", "jvt", "profile"}, "-3") +
+       Common("1") + Encoder("1") + Planned("0.6", {"flat", "jvt", "profile"}, "-3") +
            Rules{Choice("rule", {"power", "paper"}), Real("exponent", "0.7", 0, 2),
                  Real("clip", "6", 0, 51), Choice("objective", {"loss", "projection", "margin"}),
                  Whole("projections", "2", 1, 16), Real("chroma", "0", 0, 16),

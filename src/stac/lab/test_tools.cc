@@ -32,7 +32,7 @@ LabTools TestTools() {
   };
   tools.make_flow = [] { return MakeDisFlow({}); };
   tools.make_encoder = MakeX264Encoder;
-  tools.make_decoder = [](const DecoderOptions& options) { return MakeH264Decoder(options); };
+  tools.make_decoder = [](const DecoderOptions& options) { return MakeVideoDecoder(options); };
   tools.jpeg = {.encode = EncodeJpeg,
                 .decode = [](ByteSpan bytes, ColorSpec color) { return DecodeJpeg(bytes, color); }};
   return tools;

@@ -37,7 +37,7 @@ TEST(ClosedLoopTest, EveryFrameHasLabelsAndThePlanIsTheBitstream) {
   TestLoop loop(options);
   ASSERT_TRUE(loop.Connect());
   loop.device->Configure({.base_qp = 24, .keyframe_fps = 5});
-  auto decoder = MakeH264Decoder({.want_qp = true});
+  auto decoder = MakeVideoDecoder({.want_qp = true});
   ASSERT_TRUE(decoder);
   QpAudit audit;
   int keyframes = 0;
@@ -211,7 +211,7 @@ TEST(ClosedLoopTest, RefinedLevelsAreCodedAsPlanned) {
 TEST(ClosedLoopTest, TheCodedSizeChangesWithAnIdrAndWithoutALossOfLabels) {
   TestLoop loop;
   ASSERT_TRUE(loop.Connect());
-  auto decoder = MakeH264Decoder({.want_qp = true});
+  auto decoder = MakeVideoDecoder({.want_qp = true});
   ASSERT_TRUE(decoder);
   QpAudit audit;
   const std::map<FrameId, double> changes = {{3, 0.5}, {6, 0.75}, {9, 1}};

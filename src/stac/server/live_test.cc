@@ -40,7 +40,7 @@ std::unique_ptr<LiveServer> MakeServer() {
   auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
   Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   return std::make_unique<LiveServer>(ServerOptions{}, profile, std::move(segmenter),
-                                      MakeH264Decoder, nullptr, nullptr);
+                                      MakeVideoDecoder, nullptr, nullptr);
 }
 
 std::unique_ptr<DeviceSession> MakeSession(const Clock* clock) {
@@ -119,14 +119,14 @@ TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
     }
     return std::pair(std::move(pair.a), bytes ? std::get<Welcome>(*Parse(*bytes)) : Welcome{});
   };
-  LiveServer full(ServerOptions{}, profile, segmenter->Clone(), MakeH264Decoder, nullptr, nullptr,
+  LiveServer full(ServerOptions{}, profile, segmenter->Clone(), MakeVideoDecoder, nullptr, nullptr,
                   {.admission = {.max_load = 1e-6}});
   const auto refused = welcome_of(full);
   EXPECT_FALSE(refused.second.accepted);
   EXPECT_NE(refused.second.reason.find("full"), std::string::npos) << refused.second.reason;
 
   // A server with room says how fast.
-  LiveServer roomy({.max_keyframe_fps = 4}, profile, segmenter->Clone(), MakeH264Decoder, nullptr,
+  LiveServer roomy({.max_keyframe_fps = 4}, profile, segmenter->Clone(), MakeVideoDecoder, nullptr,
                    nullptr, {.admission = {.max_load = 1e6, .keyframe_fps = 3}});
   const auto first = welcome_of(roomy);
   EXPECT_TRUE(first.second.accepted);
@@ -199,7 +199,7 @@ TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
   const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   const auto decoders =
       [&](const DecoderOptions& options) -> Result<std::unique_ptr<VideoDecoder>> {
-    STAC_ASSIGN_OR_RETURN(auto decoder, MakeH264Decoder(options));
+    STAC_ASSIGN_OR_RETURN(auto decoder, MakeVideoDecoder(options));
     return std::make_unique<WatchedDecoder>(std::move(decoder), [&] {
       if (++decoded == 2) second_decoded.Set();
     });
@@ -244,7 +244,7 @@ void ExpectAllAnsweredInOrder(const LiveServerOptions& options) {
   const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   std::map<std::string, std::vector<FrameId>> served;
   LiveServer server(
-      {}, profile, std::move(segmenter), MakeH264Decoder,
+      {}, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& keyframe) {
         served[keyframe.device].push_back(keyframe.stats.frame);
       },

@@ -62,8 +62,8 @@ Welcome ServerSession::OnHello(const Hello& hello) {
                     "device without a profile or calibrate again",
                     hello.profile_hash, network_.name, ProfileHash(profile_)));
   }
-  auto decoder =
-      decoders_(DecoderOptions{.max_width = options_.max_width, .max_height = options_.max_height});
+  auto decoder = decoders_(DecoderOptions{
+      .codec = hello.codec, .max_width = options_.max_width, .max_height = options_.max_height});
   if (!decoder) return refuse(decoder.error().message);
   decoder_ = std::move(*decoder);
   hello_ = hello;

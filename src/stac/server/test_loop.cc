@@ -5,6 +5,13 @@
 #include "stac/flow/optical_flow.h"
 
 namespace stac {
+namespace {
+
+Result<std::unique_ptr<VideoEncoder>> MakeEncoder(const EncoderOptions& options) {
+  return options.codec == VideoCodec::kH265 ? MakeX265Encoder(options) : MakeX264Encoder(options);
+}
+
+}  // namespace
 
 TestLoop::TestLoop(DeviceOptions device_options, ServerOptions server_options)
     : profile(UncalibratedProfile("fake", segmenter.info().hash, kClasses)),
@@ -14,12 +21,12 @@ TestLoop::TestLoop(DeviceOptions device_options, ServerOptions server_options)
   device_options.encoder.preset = "veryfast";
   device_options.hash_reconstruction = true;
   device = std::make_unique<DeviceSession>(device_options, MakeDisFlow({.downscale = 1}),
-                                           MakeX264Encoder, &clock);
+                                           MakeEncoder, &clock);
 }
 
 Status TestLoop::Connect() {
   server = std::make_unique<ServerSession>(server_options_, profile, segmenter.info(),
-                                           MakeH264Decoder, &clock);
+                                           MakeVideoDecoder, &clock);
   const auto hello = Parse(Serialize(device->MakeHello()));
   const Message welcome = server->OnHello(std::get<Hello>(*hello));
   const auto parsed = Parse(Serialize(welcome));

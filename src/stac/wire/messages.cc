@@ -33,6 +33,7 @@ void Write(const Hello& from, wire::Envelope& envelope) {
   to.set_profile_hash(from.profile_hash);
   to.set_server_consumes(from.server_consumes);
   to.set_region_size(static_cast<uint32_t>(from.region_size));
+  to.set_codec(from.codec == VideoCodec::kH265 ? 1 : 0);
 }
 
 Result<Message> Read(const wire::Hello& from, uint32_t version) {
@@ -40,6 +41,7 @@ Result<Message> Read(const wire::Hello& from, uint32_t version) {
     return Fail("hello: unknown colour matrix {} or range {}", from.color_matrix(),
                 from.color_range());
   }
+  if (from.codec() > 1) return Fail("hello: unknown codec {}", from.codec());
   Hello to;
   to.version = version;
   to.device = from.device();
@@ -51,6 +53,7 @@ Result<Message> Read(const wire::Hello& from, uint32_t version) {
   to.profile_hash = from.profile_hash();
   to.server_consumes = from.server_consumes();
   to.region_size = ToInt(from.region_size());
+  to.codec = from.codec() == 1 ? VideoCodec::kH265 : VideoCodec::kH264;
   return to;
 }
 

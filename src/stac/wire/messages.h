@@ -7,13 +7,14 @@
 #include "stac/base/bytes.h"
 #include "stac/base/result.h"
 #include "stac/video/frame.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
 // What device and server say to each other. Bytes inside a message (access units, coded maps,
 // profiles) are opaque here; their own decoders check them. Every text is clean UTF-8: no control
 // characters (line breaks and tabs are allowed in profile_json).
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 // Limits that Parse() enforces; Validate() states them one by one.
 inline constexpr size_t kMaxNameCharacters = 64;
@@ -31,6 +32,7 @@ struct Hello {
   int height = 0;
   double fps = 0;  // > 0
   ColorSpec color;
+  VideoCodec codec = VideoCodec::kH264;  // of every CodedFrame
   std::string profile_hash;      // 1..64 hexadecimal digits; empty: "send me yours"
   bool server_consumes = false;  // propagated labels will be sent upstream
   int region_size = 16;          // a multiple of 16, up to 1024

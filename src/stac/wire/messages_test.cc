@@ -23,6 +23,7 @@ Hello GoodHello() {
   hello.profile_hash = "0123456789abcdef";
   hello.server_consumes = true;
   hello.region_size = 32;
+  hello.codec = VideoCodec::kH265;
   return hello;
 }
 
@@ -68,9 +69,9 @@ TEST(MessagesTest, EveryKindRoundTrips) {
 }
 
 TEST(MessagesTest, BytesOnTheWireAreFixed) {
-  // Field 1 (version) = 1; field 7 (labels) of 7 bytes: frame (1) = 9, coded (2) = 2 bytes.
+  // Field 1 (version) = 2; field 7 (labels) of 7 bytes: frame (1) = 9, coded (2) = 2 bytes.
   EXPECT_EQ(Serialize(Labels{.frame = 9, .coded = {0xAA, 0xBB}}),
-            (Bytes{0x08, 1, 0x3A, 6, 0x08, 9, 0x12, 2, 0xAA, 0xBB}));
+            (Bytes{0x08, 2, 0x3A, 6, 0x08, 9, 0x12, 2, 0xAA, 0xBB}));
 }
 
 TEST(MessagesTest, TheScaleIsOneWhereItIsAbsent) {
@@ -106,16 +107,26 @@ TEST(MessagesTest, SmallMessagesCostFewBytesBesidesTheirPayload) {
 
 TEST(MessagesTest, UnknownVersionsAndKindsAreErrorsWithAdvice) {
   Hello hello = GoodHello();
-  hello.version = 2;
+  hello.version = 3;
   const auto version = Parse(Serialize(hello));
   ASSERT_FALSE(version.has_value());
-  EXPECT_THAT(version.error().message, HasSubstr("protocol version 2, this one 1"));
+  EXPECT_THAT(version.error().message, HasSubstr("protocol version 3, this one 2"));
 
-  const auto kind = Parse(Bytes{0x08, 1, 0x7A, 0});  // field 15
+  const auto kind = Parse(Bytes{0x08, 2, 0x7A, 0});  // field 15
   ASSERT_FALSE(kind.has_value());
   EXPECT_THAT(kind.error().message, HasSubstr("unknown kind"));
   EXPECT_FALSE(Parse(Bytes{}).has_value());
   EXPECT_FALSE(Parse(Bytes{0x3A, 0}).has_value());  // labels without a version
+}
+
+TEST(MessagesTest, UnknownCodecsAreErrors) {
+  Bytes bytes = Serialize(GoodHello());
+  ASSERT_EQ(bytes[bytes.size() - 2], 10 << 3);  // field 10, the last one: the codec
+  ASSERT_EQ(bytes.back(), 1);
+  bytes.back() = 2;
+  const auto parsed = Parse(bytes);
+  ASSERT_FALSE(parsed.has_value());
+  EXPECT_THAT(parsed.error().message, HasSubstr("unknown codec 2"));
 }
 
 TEST(MessagesTest, TruncationAtEveryByteIsAnError) {

@@ -45,7 +45,7 @@ Bytes WithoutSlice(const Bytes& access_unit, int dropped) {
 
 TEST(H264DecoderTest, StartsAtAnIdrOnly) {
   const auto units = EncodeClip(Clip(3), 1, 8);
-  auto decoder = MakeH264Decoder();
+  auto decoder = MakeVideoDecoder();
   EXPECT_FALSE((*decoder)->Decode(units[1]));
   EXPECT_TRUE((*decoder)->Decode(units[0]));
   EXPECT_TRUE((*decoder)->Decode(units[1]));
@@ -53,7 +53,7 @@ TEST(H264DecoderTest, StartsAtAnIdrOnly) {
 
 TEST(H264DecoderTest, AfterDamageItWaitsForTheNextIdr) {
   const auto units = EncodeClip(Clip(6), 1, 4);
-  auto decoder = MakeH264Decoder();
+  auto decoder = MakeVideoDecoder();
   EXPECT_TRUE((*decoder)->Decode(units[0]));
   EXPECT_FALSE((*decoder)->Decode(Bytes(100, 7)));
   EXPECT_FALSE((*decoder)->Decode(units[1]));
@@ -64,7 +64,7 @@ TEST(H264DecoderTest, AfterDamageItWaitsForTheNextIdr) {
 
 TEST(H264DecoderTest, AMissingPictureIsNoticed) {
   const auto units = EncodeClip(Clip(5), 1, 8);
-  auto decoder = MakeH264Decoder();
+  auto decoder = MakeVideoDecoder();
   EXPECT_TRUE((*decoder)->Decode(units[0]));
   EXPECT_TRUE((*decoder)->Decode(units[1]));
   EXPECT_FALSE((*decoder)->Decode(units[3]));
@@ -74,7 +74,7 @@ TEST(H264DecoderTest, AMissingSliceIsNoticed) {
   for (const int threads : {1, 2}) {
     for (const int dropped : {0, 1}) {
       const auto units = EncodeClip(Clip(2), 2, 8);
-      auto decoder = MakeH264Decoder({.threads = threads});
+      auto decoder = MakeVideoDecoder({.threads = threads});
       EXPECT_FALSE((*decoder)->Decode(WithoutSlice(units[0], dropped)));
       EXPECT_TRUE((*decoder)->Decode(units[0]));
       EXPECT_FALSE((*decoder)->Decode(WithoutSlice(units[1], dropped)))
@@ -86,7 +86,7 @@ TEST(H264DecoderTest, AMissingSliceIsNoticed) {
 TEST(H264DecoderTest, TruncationIsNoticed) {
   for (const int threads : {1, 2}) {
     const auto units = EncodeClip(Clip(2), threads, 8);
-    auto decoder = MakeH264Decoder({.threads = threads});
+    auto decoder = MakeVideoDecoder({.threads = threads});
     int accepted = 0;
     for (size_t size = 0; size < units[0].size(); size += 151) {
       const auto decoded = (*decoder)->Decode({units[0].data(), size});
@@ -103,7 +103,7 @@ TEST(H264DecoderTest, HostileInputNeverCrashes) {
   std::mt19937 random(9);
   for (const int threads : {1, 2}) {
     auto decoder =
-        MakeH264Decoder({.want_qp = true, .threads = threads, .max_width = 640, .max_height = 480});
+        MakeVideoDecoder({.want_qp = true, .threads = threads, .max_width = 640, .max_height = 480});
     int refused = 0;
     for (int i = 0; i < 100; ++i) {
       EXPECT_TRUE((*decoder)->Decode(units[0]));
@@ -131,19 +131,19 @@ TEST(H264DecoderTest, HostileInputNeverCrashes) {
 TEST(H264DecoderTest, RefusesPicturesThatAreTooLarge) {
   const auto units = EncodeClip(Clip(1), 1, 8);
   for (const auto& [width, height] : {std::pair(304, 192), std::pair(320, 176)}) {
-    auto decoder = MakeH264Decoder({.max_width = width, .max_height = height});
+    auto decoder = MakeVideoDecoder({.max_width = width, .max_height = height});
     const auto refused = (*decoder)->Decode(units[0]);
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("larger"), std::string::npos) << refused.error().message;
   }
-  auto decoder = MakeH264Decoder({.max_width = 320, .max_height = 192});
+  auto decoder = MakeVideoDecoder({.max_width = 320, .max_height = 192});
   EXPECT_TRUE((*decoder)->Decode(units[0]));
 }
 
 TEST(H264DecoderTest, FramesOutliveTheDecoder) {
   const auto frames = Clip(3);
   const auto units = EncodeClip(frames, 1, 8);
-  auto decoder = MakeH264Decoder();
+  auto decoder = MakeVideoDecoder();
   const Frame first = (*decoder)->Decode(units[0])->frame;
   const uint64_t hash = HashPixels(first);
   EXPECT_TRUE((*decoder)->Decode(units[1]));

@@ -7,10 +7,9 @@ extern "C" {
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "stac/base/check.h"
-#include "stac/codec/nal_units.h"
+#include "stac/codec/sequence_guard.h"
 #include "stac/codec/video_decoder.h"
 
 namespace stac {
@@ -49,38 +48,44 @@ ColorSpec ColorOf(const AVFrame& picture) {
   return color;
 }
 
-class H264Decoder final : public VideoDecoder {
+class FfmpegDecoder final : public VideoDecoder {
  public:
-  explicit H264Decoder(const DecoderOptions& options) : options_(options) {}
+  explicit FfmpegDecoder(const DecoderOptions& options) : options_(options) {}
 
   Status Open() {
-    const AVCodec* codec = avcodec_find_decoder(AV_CODEC_ID_H264);
-    if (codec == nullptr) return Fail("this FFmpeg has no H.264 decoder: install libavcodec");
+    const bool h265 = options_.codec == VideoCodec::kH265;
+    if (h265 && options_.want_qp) return Fail("FFmpeg does not tell the QPs of an H.265 stream");
+    const AVCodec* codec = avcodec_find_decoder(h265 ? AV_CODEC_ID_HEVC : AV_CODEC_ID_H264);
+    if (codec == nullptr) {
+      return Fail("this FFmpeg has no {} decoder: install libavcodec", ToString(options_.codec));
+    }
     context_.reset(avcodec_alloc_context3(codec));
     packet_.reset(av_packet_alloc());
     if (context_ == nullptr || packet_ == nullptr) return Fail("out of memory for a decoder");
     context_->opaque = this;
-    context_->log_level_offset = 100;  // what goes wrong is returned, not printed
-    context_->get_format = &H264Decoder::ChooseFormat;
+    // What goes wrong is returned, not printed. Some parsers log without a context.
+    context_->log_level_offset = 100;
+    av_log_set_level(AV_LOG_FATAL);
+    context_->get_format = &FfmpegDecoder::ChooseFormat;
     context_->flags |= AV_CODEC_FLAG_LOW_DELAY;
     context_->thread_type = FF_THREAD_SLICE;
     context_->thread_count = std::max(1, options_.threads);
     context_->err_recognition = AV_EF_EXPLODE | AV_EF_BITSTREAM | AV_EF_BUFFER;
     context_->max_pixels = int64_t{options_.max_width} * options_.max_height;
     if (options_.want_qp) context_->export_side_data |= AV_CODEC_EXPORT_DATA_VIDEO_ENC_PARAMS;
-    // Finds macroblocks that no slice covered; FFmpeg leaves it off with slice threads, which
-    // report no errors otherwise.
+    // Finds macroblocks of H.264 that no slice covered; FFmpeg leaves it off with slice threads,
+    // which report no errors otherwise.
     av_opt_set_int(context_.get(), "enable_er", 1, AV_OPT_SEARCH_CHILDREN);
     const int opened = avcodec_open2(context_.get(), codec, nullptr);
-    if (opened < 0) return Fail("FFmpeg cannot open its H.264 decoder: {}", ErrorText(opened));
-    frame_number_bits_.reset();
+    if (opened < 0) {
+      return Fail("FFmpeg cannot open its {} decoder: {}", codec->name, ErrorText(opened));
+    }
+    guard_ = h265 ? MakeH265Guard(options_) : MakeH264Guard();
     return OkStatus();
   }
 
   Result<DecodedFrame> Decode(ByteSpan access_unit) override {
-    const std::vector<NalUnit> units = SplitNalUnits(access_unit);
-    const bool idr = std::any_of(units.begin(), units.end(),
-                                 [](const NalUnit& unit) { return unit.type() == kNalIdrSlice; });
+    const bool idr = guard_->IsIdr(access_unit);
     if (waiting_for_idr_) {
       if (!idr)
         return Fail("the picture cannot be decoded without those before it: ask for an IDR");
@@ -88,7 +93,7 @@ class H264Decoder final : public VideoDecoder {
       if (dirty_) STAC_RETURN_IF_ERROR(Open());
       dirty_ = false;
     }
-    const Status sequel = CheckSequel(units);
+    const Status sequel = guard_->Check(access_unit);
     Result<DecodedFrame> decoded = sequel ? DecodeOne(access_unit) : tl::unexpected(sequel.error());
     waiting_for_idr_ = dirty_ = !decoded.has_value();
     if (decoded) decoded->idr = idr;
@@ -96,23 +101,6 @@ class H264Decoder final : public VideoDecoder {
   }
 
  private:
-  // FFmpeg papers over missing pictures without a word: their numbers tell.
-  Status CheckSequel(const std::vector<NalUnit>& units) {
-    for (const NalUnit& unit : units) {
-      if (unit.type() == kNalSps) frame_number_bits_ = FrameNumberBits(unit);
-      if (!unit.IsSlice()) continue;
-      if (!frame_number_bits_) return Fail("the stream's parameters are missing or damaged");
-      const auto number = FrameNumber(unit, *frame_number_bits_);
-      const uint32_t expected = (last_reference_ + 1) & ((uint32_t{1} << *frame_number_bits_) - 1);
-      if (!number || (unit.type() != kNalIdrSlice && *number != expected)) {
-        return Fail("pictures are missing before this one: ask for an IDR");
-      }
-      if (unit.IsReference()) last_reference_ = *number;
-      return OkStatus();  // all slices of a picture have the same number
-    }
-    return OkStatus();
-  }
-
   Result<DecodedFrame> DecodeOne(ByteSpan access_unit) {
     refusal_.clear();
     STAC_RETURN_IF_ERROR(FillPacket(access_unit));
@@ -211,7 +199,7 @@ class H264Decoder final : public VideoDecoder {
   // FFmpeg calls this when a stream's size or format becomes known, before it allocates pictures
   // or tables.
   static AVPixelFormat ChooseFormat(AVCodecContext* context, const AVPixelFormat* choices) {
-    auto* self = static_cast<H264Decoder*>(context->opaque);
+    auto* self = static_cast<FfmpegDecoder*>(context->opaque);
     if (context->coded_width > self->options_.max_width + kMacroblock - 1 ||
         context->coded_height > self->options_.max_height + kMacroblock - 1) {
       self->refusal_ = fmt::format("pictures of {}x{} are larger than the {}x{} accepted here",
@@ -235,17 +223,16 @@ class H264Decoder final : public VideoDecoder {
   const DecoderOptions options_;
   std::unique_ptr<AVCodecContext, FreeContext> context_;
   std::unique_ptr<AVPacket, FreePacket> packet_;
+  std::unique_ptr<SequenceGuard> guard_;
   bool waiting_for_idr_ = true;
   bool dirty_ = false;  // something failed since it was opened
-  std::optional<int> frame_number_bits_;
-  uint32_t last_reference_ = 0;  // frame_num of the last reference picture
   std::string refusal_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<VideoDecoder>> MakeH264Decoder(const DecoderOptions& options) {
-  auto decoder = std::make_unique<H264Decoder>(options);
+Result<std::unique_ptr<VideoDecoder>> MakeVideoDecoder(const DecoderOptions& options) {
+  auto decoder = std::make_unique<FfmpegDecoder>(options);
   STAC_RETURN_IF_ERROR(decoder->Open());
   return decoder;
 }

@@ -1,0 +1,43 @@
+#include <algorithm>
+#include <optional>
+
+#include "stac/codec/nal_units.h"
+#include "stac/codec/sequence_guard.h"
+
+namespace stac {
+namespace {
+
+class H264Guard final : public SequenceGuard {
+ public:
+  bool IsIdr(ByteSpan access_unit) const override {
+    const auto units = SplitNalUnits(access_unit);
+    return std::any_of(units.begin(), units.end(),
+                       [](const NalUnit& unit) { return unit.type() == kNalIdrSlice; });
+  }
+
+  Status Check(ByteSpan access_unit) override {
+    for (const NalUnit& unit : SplitNalUnits(access_unit)) {
+      if (unit.type() == kNalSps) frame_number_bits_ = FrameNumberBits(unit);
+      if (!unit.IsSlice()) continue;
+      if (!frame_number_bits_) return Fail("the stream's parameters are missing or damaged");
+      const auto number = FrameNumber(unit, *frame_number_bits_);
+      const uint32_t expected = (last_reference_ + 1) & ((uint32_t{1} << *frame_number_bits_) - 1);
+      if (!number || (unit.type() != kNalIdrSlice && *number != expected)) {
+        return Fail("pictures are missing before this one: ask for an IDR");
+      }
+      if (unit.IsReference()) last_reference_ = *number;
+      return OkStatus();  // all slices of a picture have the same number
+    }
+    return OkStatus();
+  }
+
+ private:
+  std::optional<int> frame_number_bits_;
+  uint32_t last_reference_ = 0;  // frame_num of the last reference picture
+};
+
+}  // namespace
+
+std::unique_ptr<SequenceGuard> MakeH264Guard() { return std::make_unique<H264Guard>(); }
+
+}  // namespace stac
