@@ -8,11 +8,12 @@
 
 namespace stac {
 
-// How `stac device` adapts: --adapt, --tuner and --table.
+// How `stac device` adapts: --adapt, --tuner, --table and --share.
 struct DeviceAdaptation {
   std::string mode;   // tuner, table, off; empty: tuner unless the configuration is given
   std::string tuner;  // weights; empty: those that ship with the program
   std::string table;  // profile (base_qp,keyframe_fps,scale,accuracy,kbps) or segment table
+  double share = AdaptationOptions{}.share;  // of the bandwidth that is used
 };
 
 // Null if the configuration is to stay as it is. `given`: the user has chosen a configuration;

@@ -163,6 +163,12 @@ void AddDeviceCommand(CLI::App& app) {
                       "Weights of the tuner (default: those beside the program)");
   command->add_option("--table", options->adaptation.table,
                       "For --adapt table: accuracy-bitrate profile, or stac sweep's segments.csv");
+  command
+      ->add_option("--share", options->adaptation.share,
+                   "Of the bandwidth that is used when adapting: more sends finer pictures, less "
+                   "gets labels back sooner")
+      ->check(CLI::Range(0.1, 1.0))
+      ->capture_default_str();
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
       ->capture_default_str();

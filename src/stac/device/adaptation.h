@@ -16,12 +16,14 @@ namespace stac {
 struct AdaptationOptions {
   ControlDecision start = {.base_qp = 30, .keyframe_fps = 5};  // until the link is known
   // The scale only moves with controllers that choose one; see stepped_scale.h for when.
-  ControlLimits limits = {.min_base_qp = 18,
+  ControlLimits limits = {.min_base_qp = 12,
                           .max_base_qp = 48,
                           .min_keyframe_fps = 1,
                           .max_keyframe_fps = 30,
                           .min_scale = 0.5};
-  double share = 0.9;      // of the estimate that is planned with
+  // Of the estimate that is planned with. A link that is filled delivers its keyframes later, and
+  // labels that are older cost more accuracy than the bits bring (docs/results.md).
+  double share = 0.65;
   double most_growth = 4;  // planned with at most this times what was sent lately: short bursts
                            // may seem to pass faster than the link carries much
   double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped

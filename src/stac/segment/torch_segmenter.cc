@@ -57,6 +57,20 @@ bool AllFinite(const Grid<float>& values) {
   return bad == 0;
 }
 
+// What is served in one pass: the usual objective, on frames that are alike.
+bool InOnePass(std::span<const Frame* const> frames, const Objective* objective,
+               const SegmenterOptions& options) {
+  if (frames.size() < 2) return false;
+  if (objective != nullptr && (objective->kind != ObjectiveKind::kFakeLabelLoss ||
+                               objective->labels != nullptr || options.gradient_downscale > 1)) {
+    return false;
+  }
+  return std::all_of(frames.begin() + 1, frames.end(), [&](const Frame* frame) {
+    return frame->width() == frames.front()->width() &&
+           frame->height() == frames.front()->height() && frame->color() == frames.front()->color();
+  });
+}
+
 class TorchSegmenter final : public Segmenter {
  public:
   TorchSegmenter(TorchNetwork network, SegmenterOptions options)
@@ -149,20 +163,6 @@ Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
                                                      const Objective& objective) {
   STAC_RETURN_IF_ERROR(CheckObjective(objective));
   return Process(frame, &objective);
-}
-
-// What is served in one pass: the usual objective, on frames that are alike.
-bool InOnePass(std::span<const Frame* const> frames, const Objective* objective,
-               const SegmenterOptions& options) {
-  if (frames.size() < 2) return false;
-  if (objective != nullptr && (objective->kind != ObjectiveKind::kFakeLabelLoss ||
-                               objective->labels != nullptr || options.gradient_downscale > 1)) {
-    return false;
-  }
-  return std::all_of(frames.begin() + 1, frames.end(), [&](const Frame* frame) {
-    return frame->width() == frames.front()->width() &&
-           frame->height() == frames.front()->height() && frame->color() == frames.front()->color();
-  });
 }
 
 std::vector<Result<Segmentation>> TorchSegmenter::RunBatch(std::span<const Frame* const> frames,

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 #include "stac/transport/srt_socket_internal.h"
 
 namespace stac {
@@ -278,10 +279,9 @@ class PassphraseTest : public testing::Test {
   void TearDown() override {
     unsetenv("STAC_PASSPHRASE");
     unsetenv("STAC_PASSPHRASE_FILE");
-    std::filesystem::remove(file_);
   }
-  const std::filesystem::path file_ =
-      std::filesystem::temp_directory_path() / fmt::format("stac_passphrase_{}", getpid());
+  const TestFolder folder_;
+  const std::filesystem::path file_ = folder_ / "passphrase";
 };
 
 TEST_F(PassphraseTest, ComesFromFileOrVariable) {

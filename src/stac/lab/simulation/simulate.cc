@@ -219,7 +219,9 @@ Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptio
     STAC_RETURN_IF_ERROR(RunInProcesses(static_cast<int64_t>(missing.size()), options.jobs,
                                         spec.experiment.name, make, describe, stop));
   }
+  std::string names;
   for (const Job& job : jobs) {
+    names += job.file.filename().string() + "\n";
     STAC_ASSIGN_OR_RETURN(const Bytes text, ReadFile(job.file));
     auto run = RunFromJson(AsText(text));
     if (!run)
@@ -229,6 +231,7 @@ Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptio
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "adaptation.csv", AdaptationCsv(summary.runs)));
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "runs.csv", RunsCsv(summary.runs)));
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "seconds.csv", SecondsCsv(summary.runs)));
+  STAC_RETURN_IF_ERROR(WriteFile(options.out / "runs.txt", names));
   return summary;
 }
 

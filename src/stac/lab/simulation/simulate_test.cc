@@ -2,15 +2,20 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "stac/base/file.h"
 #include "stac/base/test_folder.h"
 #include "stac/lab/simulation/content_table.h"
+#include "stac/lab/simulation/simulation_figures.h"
 #include "stac/lab/test_tools.h"
 
 namespace stac {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
 
 constexpr char kSpec[] = R"(name = "small"
 seconds = 4
@@ -100,6 +105,13 @@ TEST_F(SimulateTest, RunsTheMatrixOnceAndFindsItAgain) {
   ASSERT_TRUE(quick.has_value());
   EXPECT_EQ(quick->measured, 0);
   EXPECT_EQ(quick->runs.size(), 2u);
+  // The others stay where they are, but figures are drawn of that part.
+  const std::string names = File("a/runs.txt");
+  EXPECT_EQ(std::count(names.begin(), names.end(), '\n'), 2);
+  ASSERT_TRUE(DrawSimulation(folder_ / "a"));
+  const std::string page = File("a/index.html");
+  EXPECT_THAT(page, HasSubstr("stac"));
+  EXPECT_THAT(DrawSimulation(folder_ / "nothing").error().message, Not(IsEmpty()));
 }
 
 TEST_F(SimulateTest, RunsSurviveTheirFiles) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <sstream>
 
 #include "stac/base/file.h"
 #include "stac/lab/figures_internal.h"
@@ -34,16 +35,16 @@ std::vector<std::string> SystemsOf(const std::vector<SimulatedRun>& runs) {
   return names;
 }
 
-std::vector<SimulatedRun> ReadRuns(const fs::path& folder) {
+// The runs of the experiment as it was simulated last; those of earlier versions may lie beside them.
+Result<std::vector<SimulatedRun>> ReadRuns(const fs::path& folder) {
+  const auto names = ReadFile(folder / "runs.txt");
+  if (!names) return Fail("{} has no results yet: run stac simulate first", folder.string());
   std::vector<SimulatedRun> runs;
-  std::error_code error;
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(folder, error)) files.push_back(entry.path());
-  std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) {
-    const auto text = ReadFile(file);
-    auto run = text ? RunFromJson(AsText(*text)) : tl::unexpected<Error>(text.error());
-    if (run) runs.push_back(std::move(*run));
+  std::istringstream lines{std::string(AsText(*names))};
+  for (std::string name; std::getline(lines, name);) {
+    STAC_ASSIGN_OR_RETURN(const Bytes text, ReadFile(folder / "runs" / name));
+    STAC_ASSIGN_OR_RETURN(SimulatedRun run, RunFromJson(AsText(text)));
+    runs.push_back(std::move(run));
   }
   return runs;
 }
@@ -120,16 +121,7 @@ std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs) {
 
 Status DrawSimulation(const fs::path& folder) {
   STAC_ASSIGN_OR_RETURN(const SimulationSpec spec, ReadSimulation(folder / "spec.toml", false));
-  std::vector<SimulatedRun> runs = ReadRuns(folder / "runs");
-  // Runs of earlier versions of the experiment may lie there too: the last table says which count.
-  STAC_ASSIGN_OR_RETURN(const Bytes table, ReadFile(folder / "adaptation.csv"));
-  std::erase_if(runs, [&](const SimulatedRun& run) {
-    const std::string csv = AdaptationCsv({run});
-    return AsText(table).find(csv.substr(csv.find('\n'))) == std::string_view::npos;
-  });
-  if (runs.empty()) {
-    return Fail("{} has no results yet: run stac simulate first", folder.string());
-  }
+  STAC_ASSIGN_OR_RETURN(std::vector<SimulatedRun> runs, ReadRuns(folder));
   // In the order of the experiment.
   const auto place = [&](const SimulatedRun& run) {
     return std::find_if(spec.systems.begin(), spec.systems.end(),

@@ -1,12 +1,12 @@
 #include <gmock/gmock.h>
 #include <torch/script.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <sstream>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 #include "stac/capture/image_io.h"
 #include "stac/lab/train/agreement.h"
 #include "stac/lab/train/batch_loader_internal.h"
@@ -24,12 +24,6 @@ namespace fs = std::filesystem;
 
 class Train : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / fmt::format("stac_train_test_{}", getpid());
-    fs::remove_all(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // Trains in a folder of its own; the checkpoint's bytes are what resuming must reproduce.
   TrainReport MustTrain(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
                         const std::string& name, int64_t stop_before = -1) {
@@ -42,7 +36,8 @@ class Train : public ::testing::Test {
     return report.value_or(TrainReport{});
   }
 
-  fs::path folder_;
+  const TestFolder test_folder_;
+  const fs::path folder_ = test_folder_.path();
 };
 
 TrainBatch MustMake(const BatchMaker& maker, int64_t step) {
