@@ -15,14 +15,6 @@ DeviceOptions H265Device() {
   return options;
 }
 
-std::vector<Frame> Street(int count) {
-  const SyntheticScene scene(
-      {.width = TestLoop::kWidth, .height = TestLoop::kHeight, .frame_count = count, .noise = 2});
-  std::vector<Frame> frames;
-  for (int i = 0; i < count; ++i) frames.push_back(scene.Render(i).frame);
-  return frames;
-}
-
 // The server compares each picture with the encoder's reconstruction (TestLoop asks it to).
 TEST(H265LoopTest, EveryKeyframeIsAnsweredAndAChangeOfSizeCostsAnIdr) {
   TestLoop loop(H265Device());

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "stac/flow/optical_flow.h"
+#include "stac/video/accuracy.h"
 
 namespace stac {
 namespace {
@@ -70,6 +71,24 @@ TestLoop::Step TestLoop::Advance(const Frame& frame, bool answer) {
   }
   step.labels = device->labels();
   return step;
+}
+
+std::vector<Frame> Street(int count, bool camera_moves) {
+  const SyntheticScene scene({.width = TestLoop::kWidth,
+                              .height = TestLoop::kHeight,
+                              .frame_count = count,
+                              .noise = camera_moves ? 2.0 : 0.0,
+                              .camera_moves = camera_moves});
+  std::vector<Frame> frames;
+  for (int i = 0; i < count; ++i) frames.push_back(scene.Render(i).frame);
+  return frames;
+}
+
+double Accuracy(const LabelMap& labels, const Frame& frame) {
+  FakeSegmenter segmenter(TestLoop::kClasses);
+  ConfusionMatrix matrix(TestLoop::kClasses);
+  matrix.Add(segmenter.Run(frame)->labels, labels);
+  return matrix.PixelAccuracy();
 }
 
 }  // namespace stac

@@ -48,4 +48,9 @@ class TestLoop {
   ServerOptions server_options_;
 };
 
+// Frames of the synthetic street at TestLoop's size.
+std::vector<Frame> Street(int count, bool camera_moves = true);
+// Of labels against the fake segmenter's own of the raw frame.
+double Accuracy(const LabelMap& labels, const Frame& frame);
+
 }  // namespace stac

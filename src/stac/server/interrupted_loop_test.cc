@@ -1,0 +1,99 @@
+// The closed loop when answers are late, lost or refused, and when the server goes away.
+#include <gmock/gmock.h>
+
+#include "test_loop.h"
+
+namespace stac {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(InterruptedLoopTest, LabelsGoOnWhileTheServerIsAwayAndAnIdrStartsAgain) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(8);
+  loop.Advance(frames[0]);
+  loop.Advance(frames[1]);
+  loop.device->OnDisconnected();
+  for (int i = 2; i < 5; ++i) {
+    const auto step = loop.Advance(frames[i]);
+    EXPECT_FALSE(step.job);
+    EXPECT_GT(Accuracy(step.labels, frames[i]), 0.7);
+  }
+  EXPECT_EQ(loop.device->label_age(), 3);
+  ASSERT_TRUE(loop.Connect());  // a server that knows nothing of what went before
+  const auto step = loop.Advance(frames[5]);
+  ASSERT_TRUE(step.job);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(loop.device->label_age(), 0);
+}
+
+TEST(InterruptedLoopTest, ALostKeyframeIsFollowedByAnIdr) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(6);
+  loop.Advance(frames[0]);
+  // Frame 1 is planned and coded, but never reaches the server.
+  loop.clock.AdvanceTo(frames[1].pts);
+  loop.device->OnFrame(frames[1]);
+  auto job = loop.device->PlanKeyframe();
+  ASSERT_TRUE(job);
+  ASSERT_TRUE(loop.device->Encode(*job));
+  loop.device->OnKeyframeLost(frames[1].id);
+  const auto step = loop.Advance(frames[2]);
+  ASSERT_TRUE(step.job);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(step.report->server.error, "");
+  EXPECT_EQ(loop.device->label_age(), 0);
+}
+
+TEST(InterruptedLoopTest, AnswersThatComeLateAreCarriedToNow) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(6);
+  loop.Advance(frames[0], false);
+  const auto late = loop.replies;
+  for (int i = 1; i < 4; ++i) {
+    loop.clock.AdvanceTo(frames[i].pts);
+    loop.device->OnFrame(frames[i]);
+    EXPECT_FALSE(loop.device->PlanKeyframe());  // one unanswered keyframe at a time
+  }
+  for (const Message& message : late) ASSERT_TRUE(loop.device->OnMessage(message));
+  EXPECT_EQ(loop.device->label_age(), 3);
+  EXPECT_GT(Accuracy(loop.device->labels(), frames[3]), 0.7);
+}
+
+TEST(InterruptedLoopTest, RefusalsSayWhy) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  Hello hello = loop.device->MakeHello();
+  hello.profile_hash = "0123456789abcdef";
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("calibrate again"));
+  hello = loop.device->MakeHello();
+  hello.width = 8192;
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("smaller size"));
+  hello = loop.device->MakeHello();
+  hello.version = 99;
+  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("protocol"));
+  EXPECT_THAT(
+      loop.device->OnWelcome({.accepted = false, .reason = "too many devices"}).error().message,
+      HasSubstr("too many devices"));
+}
+
+TEST(InterruptedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(3);
+  loop.Advance(frames[0]);
+  CodedFrame garbage{.frame = 1, .idr = true, .access_unit = Bytes(500, 0x5A), .held = 1};
+  loop.ToServer(garbage);
+  ASSERT_EQ(loop.replies.size(), 1u);
+  EXPECT_NE(std::get<ServerStats>(loop.replies[0]).error, "");
+  loop.device->OnKeyframeLost(1);
+  const auto step = loop.Advance(frames[1]);
+  EXPECT_TRUE(step.job->force_idr);
+  EXPECT_EQ(step.report->server.error, "");
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,91 @@
+// The closed loop with the consumer of the labels at the server: they travel upstream as motion.
+#include <gtest/gtest.h>
+
+#include "stac/codec/label_coder.h"
+#include "test_loop.h"
+
+namespace stac {
+namespace {
+
+DeviceOptions ForServerConsumer() {
+  DeviceOptions options;
+  options.server_consumes = true;
+  options.schedule.keyframe_fps = 3.75;
+  return options;
+}
+
+double Agreement(const LabelMap& a, const LabelMap& b) {
+  size_t equal = 0;
+  for (size_t i = 0; i < a.size(); ++i) equal += a[i] == b[i];
+  return static_cast<double>(equal) / static_cast<double>(a.size());
+}
+
+TEST(ServerConsumerTest, FindsTheLabelsFromTheirMotion) {
+  TestLoop loop(ForServerConsumer());
+  ASSERT_TRUE(loop.Connect());
+  size_t bytes = 0, bytes_of_labels = 0;
+  for (const Frame& frame : Street(12)) {
+    const auto step = loop.Advance(frame);
+    auto upstream = loop.device->MakeUpstreamLabels();
+    ASSERT_TRUE(upstream && *upstream);
+    const auto* motion = std::get_if<PropagatedMotion>(&**upstream);
+    ASSERT_NE(motion, nullptr);
+    bytes += motion->coded.size();
+    bytes_of_labels += EncodeLabels(step.labels)->size();
+    loop.ToServer(**upstream);
+    EXPECT_EQ(loop.server->upstream_frame(), frame.id);
+    // A keyframe's own labels lie still; others may be a few pixels a block off.
+    EXPECT_GE(Agreement(*loop.server->upstream_labels(), step.labels), step.job ? 1.0 : 0.95);
+  }
+  EXPECT_LT(bytes, bytes_of_labels / 4);
+}
+
+TEST(ServerConsumerTest, NoticesNothingOfTheCodedSize) {
+  TestLoop loop(ForServerConsumer());
+  ASSERT_TRUE(loop.Connect());
+  for (const Frame& frame : Street(12)) {
+    loop.device->Configure({.keyframe_fps = 3.75, .scale = frame.id < 6 ? 1 : 0.5});
+    const auto step = loop.Advance(frame);
+    auto upstream = loop.device->MakeUpstreamLabels();
+    ASSERT_TRUE(upstream && *upstream);
+    EXPECT_TRUE(std::holds_alternative<PropagatedMotion>(**upstream));
+    loop.ToServer(**upstream);
+    EXPECT_EQ(loop.server->upstream_frame(), frame.id);
+    EXPECT_GE(Agreement(*loop.server->upstream_labels(), step.labels), step.job ? 1.0 : 0.95);
+  }
+}
+
+TEST(ServerConsumerTest, LostMotionIsMadeGoodByTheNextKeyframe) {
+  TestLoop loop(ForServerConsumer());
+  ASSERT_TRUE(loop.Connect());
+  std::vector<FrameId> missing;
+  for (const Frame& frame : Street(9)) {
+    loop.Advance(frame);
+    auto upstream = loop.device->MakeUpstreamLabels();
+    ASSERT_TRUE(upstream && *upstream);
+    if (frame.id != 1) loop.ToServer(**upstream);
+    if (loop.server->upstream_frame() != frame.id) missing.push_back(frame.id);
+  }
+  EXPECT_EQ(missing, (std::vector<FrameId>{1, 2, 3}));  // keyframes are 0, 4, 8
+}
+
+TEST(ServerConsumerTest, AfterReconnectingTheServerGetsLabelsUntilItHasItsOwn) {
+  TestLoop loop(ForServerConsumer());
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(3);
+  loop.Advance(frames[0]);
+  loop.device->OnDisconnected();
+  ASSERT_TRUE(loop.Connect());
+  loop.device->OnFrame(frames[1]);
+  auto upstream = loop.device->MakeUpstreamLabels();
+  ASSERT_TRUE(upstream && *upstream);
+  EXPECT_TRUE(std::holds_alternative<PropagatedLabels>(**upstream));
+  loop.ToServer(**upstream);
+  EXPECT_EQ(*loop.server->upstream_labels(), loop.device->labels());
+  ASSERT_TRUE(loop.Advance(frames[2]).job);
+  upstream = loop.device->MakeUpstreamLabels();
+  EXPECT_TRUE(std::holds_alternative<PropagatedMotion>(**upstream));
+}
+
+}  // namespace
+}  // namespace stac
