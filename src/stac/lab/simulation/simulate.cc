@@ -63,8 +63,9 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
 Result<std::string> KeyOf(const SimulationSpec& spec, const Loaded& in, const Job& job) {
   const SimulatedSystem& system = spec.systems[job.system];
   const NetworkEntry& network = in.experiment.networks[job.network];
+  // The number counts what a run's file holds.
   std::string text = fmt::format(
-      "{}\n{}\n{}\n{}\n{}\n{}\n{}\n", system.name, system.spec.Canonical(), network.hash,
+      "2\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", system.name, system.spec.Canonical(), network.hash,
       network.profile.empty() ? in.calibration.hash : network.profile, in.clips[job.clip].hash,
       ToCsv(in.traces[job.type][job.trace]), OptionsText(spec.options, system, spec.skip_seconds));
   if (!system.weights.empty()) {

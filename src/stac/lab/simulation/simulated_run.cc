@@ -39,6 +39,9 @@ template <typename Summary, typename Visit>
 void VisitSummary(Summary& s, Visit&& visit) {
   visit("pa", s.pa);
   visit("pa_at_hand", s.pa_at_hand);
+  visit("pa_waited", s.pa_waited);
+  visit("waited_p50_ms", s.waited_p50_ms);
+  visit("waited_p99_ms", s.waited_p99_ms);
   visit("delay_p50_ms", s.delay_p50_ms);
   visit("delay_p99_ms", s.delay_p99_ms);
   visit("use_percent", s.use_percent);
@@ -70,11 +73,13 @@ std::string AdaptationCsv(const std::vector<SimulatedRun>& runs) {
 }
 
 std::string RunsCsv(const std::vector<SimulatedRun>& runs) {
-  std::string csv = std::string(kCommonHeader) + ",pa_at_hand,missing,coded_kbps,bandwidth_kbps\n";
+  std::string csv = std::string(kCommonHeader) + ",pa_at_hand,pa_waited,waited_p50_ms,"
+                    "waited_p99_ms,missing,coded_kbps,bandwidth_kbps\n";
   for (const SimulatedRun* run : Sorted(runs)) {
     const StreamSummary& s = run->summary;
-    csv += fmt::format("{},{},{:.5f},{},{:.1f},{:.1f}\n", Names(*run), CommonNumbers(s),
-                       s.pa_at_hand, s.missing, s.coded_kbps, s.bandwidth_kbps);
+    csv += fmt::format("{},{},{:.5f},{:.5f},{:.1f},{:.1f},{},{:.1f},{:.1f}\n", Names(*run),
+                       CommonNumbers(s), s.pa_at_hand, s.pa_waited, s.waited_p50_ms,
+                       s.waited_p99_ms, s.missing, s.coded_kbps, s.bandwidth_kbps);
   }
   return csv;
 }
@@ -117,15 +122,16 @@ std::string SimulationTable(const std::vector<SimulatedRun>& runs) {
     ++mean.count;
   }
   std::string table =
-      fmt::format("{:<14} {:<14} {:<14} {:<20} {:>7} {:>8} {:>8} {:>9} {:>6} {:>6} {:>7}\n",
-                  "network", "clip", "network type", "system", "PA %", "at hand", "p50 ms",
-                  "worst p99", "use %", "over %", "missing");
+      fmt::format("{:<14} {:<14} {:<14} {:<20} {:>7} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>7}\n",
+                  "network", "clip", "network type", "system", "PA %", "at hand", "waited",
+                  "p50 ms", "worst p99", "use %", "over %", "missing");
   for (const auto& [name, mean] : means) {
     const StreamSummary& s = mean.sum;
-    table += fmt::format("{} {:>7.2f} {:>8.2f} {:>8.0f} {:>9.0f} {:>6.1f} {:>6.1f} {:>7}\n", name,
-                         100 * s.pa / mean.count, 100 * s.pa_at_hand / mean.count,
-                         s.delay_p50_ms / mean.count, mean.worst_p99, s.use_percent / mean.count,
-                         s.overshoot_percent / mean.count, s.missing);
+    table += fmt::format(
+        "{} {:>7.2f} {:>8.2f} {:>8.2f} {:>8.0f} {:>9.0f} {:>6.1f} {:>6.1f} {:>7}\n", name,
+        100 * s.pa / mean.count, 100 * s.pa_at_hand / mean.count, 100 * s.pa_waited / mean.count,
+        s.delay_p50_ms / mean.count, mean.worst_p99, s.use_percent / mean.count,
+        s.overshoot_percent / mean.count, s.missing);
   }
   return table;
 }

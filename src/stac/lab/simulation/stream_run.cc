@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "stac/base/check.h"
+#include "stac/codec/label_grid.h"
 #include "stac/lab/session_options.h"
 #include "stac/transport/simulated_link.h"
 
@@ -71,7 +72,11 @@ class Simulation {
       STAC_RETURN_IF_ERROR(Capture(id));
     }
     STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(options_.seconds * 1e6)));
-    if (!propagates_) score_.FinishWaiting(count);
+    if (propagates_) {
+      score_.FinishPropagated(count);
+    } else {
+      score_.FinishWaiting(count);
+    }
     result_.frames = score_.frames();
     AverageSeconds();
     return std::move(result_);
@@ -261,8 +266,16 @@ class Simulation {
     if (!options_.compute.measured) {
       STAC_ASSIGN_OR_RETURN(answer, system_.Segment(working_.frame));
     }
-    answers_[working_.frame.frame.id] = std::move(answer.labels);
+    answers_[working_.frame.frame.id] = AsShown(std::move(answer.labels));
     return Answer(answer.messages);
+  }
+
+  // The labels as they come down: at a coarser grid, where the system codes them so.
+  LabelMap AsShown(LabelMap labels) const {
+    const int given = ServerOptionsOf(spec_, options_.seed).label_grid;
+    const int grid = given > 0 ? given : LabelGridFor(working_.frame.configuration.base_qp);
+    if (grid == 1) return labels;
+    return EnlargeLabels(ReduceLabels(labels, grid), grid, labels.width(), labels.height());
   }
 
   Status Answer(const std::vector<Message>& messages) {
@@ -280,7 +293,7 @@ class Simulation {
     if (!report) return OkStatus();
     const auto labels = answers_.find(*frame);
     if (labels == answers_.end()) return OkStatus();  // dropped by the server, or an error
-    if (!propagates_) score_.OnAnswered(*frame, labels->second, clock_.Now());
+    score_.OnAnswered(*frame, labels->second, clock_.Now());
     answers_.erase(answers_.begin(), std::next(labels));
     return OkStatus();
   }

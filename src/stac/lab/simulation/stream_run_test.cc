@@ -250,6 +250,15 @@ TEST_F(StreamRunTest, LabelsKeepComingWhileTheLinkIsDown) {
   EXPECT_LT(lost_later, 0.01);
 }
 
+TEST_F(StreamRunTest, WhoWaitsGetsBetterLabelsLater) {
+  const StreamSummary stac = Summarize(Run("stac", ConstantTrace(150)), 2);
+  EXPECT_GT(stac.pa_waited, stac.pa_at_hand);
+  EXPECT_GT(stac.waited_p99_ms, stac.delay_p99_ms);
+  const StreamSummary casva = Summarize(Run("casva", ConstantTrace(150)), 2);
+  EXPECT_EQ(casva.pa_waited, casva.pa);
+  EXPECT_EQ(casva.waited_p50_ms, casva.delay_p50_ms);
+}
+
 TEST_F(StreamRunTest, TheEstimateFindsTheBandwidth) {
   options_.oracle = false;
   options_.start = {.base_qp = 20, .keyframe_fps = 10};
@@ -264,13 +273,17 @@ TEST(StreamSummaryTest, ByHand) {
   StreamResult result;
   for (int i = 0; i < 4; ++i) {
     result.frames.push_back(
-        {.time_s = i * 0.5, .pa = 0.1 * i, .delay_ms = 10.0 * i, .pa_at_hand = 0.05 * i});
+        {.time_s = i * 0.5, .pa = 0.1 * i, .delay_ms = 10.0 * i, .pa_at_hand = 0.05 * i,
+         .pa_waited = 0.2 * i, .waited_ms = 20.0 * i});
   }
   result.frames[3].missing = true;
   result.seconds = {{.bandwidth_kbps = 100, .told_kbps = 100, .coded_kbps = 90},
                     {.bandwidth_kbps = 100, .told_kbps = 200, .coded_kbps = 150}};
   const StreamSummary all = Summarize(result, 0);
   EXPECT_NEAR(all.pa, 0.15, 1e-9);
+  EXPECT_NEAR(all.pa_waited, 0.3, 1e-9);
+  EXPECT_EQ(all.waited_p50_ms, 20);
+  EXPECT_EQ(all.waited_p99_ms, 60);
   EXPECT_EQ(all.delay_p50_ms, 10);
   EXPECT_EQ(all.delay_p99_ms, 30);
   EXPECT_EQ(all.missing, 1);

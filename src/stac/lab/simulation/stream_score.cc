@@ -4,6 +4,10 @@
 #include <cmath>
 #include <utility>
 
+#include "stac/base/check.h"
+#include "stac/propagate/motion_chain.h"
+#include "stac/propagate/warp.h"
+
 namespace stac {
 namespace {
 
@@ -21,6 +25,11 @@ double StreamScore::Score(FrameId id, const LabelMap& labels) const {
   ConfusionMatrix counts(class_count_);
   counts.Add(reference_[frames_.ClipFrame(id)], labels);
   return counts.PixelAccuracy();
+}
+
+double StreamScore::WayMs(const Keyframe& keyframe, Micros captured) {
+  const Micros left = keyframe.arrived - std::max(keyframe.sent, captured);
+  return std::max(0.0, static_cast<double>(left) / 1000);
 }
 
 void StreamScore::OnAnswered(FrameId id, const LabelMap& labels, Micros now) {
@@ -48,9 +57,8 @@ void StreamScore::FinishWaiting(FrameId count) {
     FrameOutcome outcome{.time_s = static_cast<double>(captured) / 1e6,
                          .missing = newest == nullptr};
     if (newest != nullptr) {
-      outcome.pa = Score(id, newest->labels);
-      outcome.delay_ms = std::max(
-          0.0, static_cast<double>(newest->arrived - std::max(newest->sent, captured)) / 1000);
+      outcome.pa = outcome.pa_waited = Score(id, newest->labels);
+      outcome.delay_ms = outcome.waited_ms = WayMs(*newest, captured);
     }
     const Keyframe* at_hand = nullptr;
     for (const auto& [key, keyframe] : keyframes_) {
@@ -62,22 +70,50 @@ void StreamScore::FinishWaiting(FrameId count) {
   }
 }
 
+void StreamScore::FinishPropagated(FrameId count) {
+  STAC_CHECK_EQ(outcomes_.size(), static_cast<size_t>(count));
+  const auto flow = frames_.MakeFlow();
+  MotionChain chain(1);
+  FlowField then_from_now;
+  LabelMap moved;
+  auto newest = keyframes_.end();  // up to the frame, if it was ever answered
+  for (FrameId id = 0; id < count; ++id) {
+    const Frame frame = frames_.At(id);
+    flow->Next(frame, then_from_now);
+    chain.Advance(then_from_now);
+    const auto here = keyframes_.find(id);
+    if (here != keyframes_.end() && here->second.answered >= 0) {
+      newest = here;
+      chain.AddAnchor(id, frame.width(), frame.height(), then_from_now.step);
+    }
+    if (newest == keyframes_.end()) continue;
+    WarpLabels(newest->second.labels, *chain.Find(newest->first), moved);
+    outcomes_[id].pa_waited = Score(id, moved);
+    outcomes_[id].waited_ms = WayMs(newest->second, frame.pts);
+  }
+}
+
 StreamSummary Summarize(const StreamResult& result, double skip_seconds) {
   StreamSummary summary;
-  std::vector<double> delays;
+  std::vector<double> delays, waits;
   for (const FrameOutcome& frame : result.frames) {
     if (frame.time_s < skip_seconds) continue;
     summary.pa += frame.pa;
     summary.pa_at_hand += frame.pa_at_hand;
+    summary.pa_waited += frame.pa_waited;
     summary.missing += frame.missing ? 1 : 0;
     delays.push_back(frame.delay_ms);
+    waits.push_back(frame.waited_ms);
   }
   if (!delays.empty()) {
     summary.pa /= static_cast<double>(delays.size());
     summary.pa_at_hand /= static_cast<double>(delays.size());
+    summary.pa_waited /= static_cast<double>(delays.size());
   }
   summary.delay_p50_ms = Quantile(delays, 0.5);
   summary.delay_p99_ms = Quantile(delays, 0.99);
+  summary.waited_p50_ms = Quantile(waits, 0.5);
+  summary.waited_p99_ms = Quantile(waits, 0.99);
   double told = 0, used = 0;
   int seconds = 0, over = 0;
   for (size_t i = static_cast<size_t>(std::ceil(skip_seconds)); i < result.seconds.size(); ++i) {

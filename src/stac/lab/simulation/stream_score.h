@@ -15,6 +15,10 @@ struct FrameOutcome {
   double pa = 0;          // of the labels that the system gives for it
   double delay_ms = 0;    // section VIII-C, see StreamScore
   double pa_at_hand = 0;  // of the labels that were there when it was captured
+  // What a consumer gets who waits for the answer to the newest keyframe up to the frame, and how
+  // long after the capture that keyframe reached the server.
+  double pa_waited = 0;
+  double waited_ms = 0;
   bool missing = false;   // no labels at all
 };
 
@@ -39,7 +43,8 @@ struct StreamResult {
 // time of flow and mapping. The others wait for the server, as the paper has it: a frame's labels
 // are those of the newest keyframe up to it, and its delay is that keyframe's way to the server:
 // queueing, transmission and propagation, less the time for which the keyframe preceded the frame.
-// The network's and the answer's times are not in it (section VIII-C leaves them out).
+// The network's and the answer's times are not in it (section VIII-C leaves them out). Consumers of
+// a propagating system may wait as well: they get that keyframe's labels carried along the flow.
 class StreamScore {
  public:
   // `reference`: labels of the clip's frames. Both borrowed.
@@ -51,8 +56,10 @@ class StreamScore {
   void OnAnswered(FrameId id, const LabelMap& labels, Micros now);
   // A frame of a propagating system. `labels`: empty if there are none yet.
   void OnPropagated(FrameId id, const LabelMap& labels, double delay_ms);
-  // `count` frames of a system that waits, when the stream is over.
+  // When the stream is over: `count` frames of a system that waits, or what consumers of a
+  // propagating system get who wait.
   void FinishWaiting(FrameId count);
+  void FinishPropagated(FrameId count);
 
   const std::vector<FrameOutcome>& frames() const { return outcomes_; }
 
@@ -64,6 +71,7 @@ class StreamScore {
     LabelMap labels;
   };
   double Score(FrameId id, const LabelMap& labels) const;
+  static double WayMs(const Keyframe& keyframe, Micros captured);
 
   const LoopedClip& frames_;
   const std::vector<LabelMap>& reference_;
@@ -76,6 +84,9 @@ class StreamScore {
 struct StreamSummary {
   double pa = 0;
   double pa_at_hand = 0;
+  double pa_waited = 0;
+  double waited_p50_ms = 0;
+  double waited_p99_ms = 0;
   double delay_p50_ms = 0;
   double delay_p99_ms = 0;
   double use_percent = 0;        // bits coded of those that the controller was told it could send
