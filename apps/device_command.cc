@@ -59,8 +59,7 @@ Status RunDevice(Options options) {
   device.server_consumes = options.consumer == "server";
   device.hash_reconstruction = options.check;
   device.encoder.codec = *VideoCodecFromName(options.codec);
-  device.encoder.extra =
-      device.encoder.codec == VideoCodec::kH265 ? options.x265 : options.x264;
+  device.encoder.extra = device.encoder.codec == VideoCodec::kH265 ? options.x265 : options.x264;
   if (!options.profile.empty()) {
     STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
   }

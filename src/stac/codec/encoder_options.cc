@@ -24,6 +24,18 @@ Status CheckEncoderOptions(const EncoderOptions& options) {
   return OkStatus();
 }
 
+Status CheckFrame(const Frame& frame, const EncoderOptions& options) {
+  if (frame.width() != options.width || frame.height() != options.height) {
+    return Fail("a picture of {}x{} came to an encoder of {}x{}: open a new encoder", frame.width(),
+                frame.height(), options.width, options.height);
+  }
+  if (frame.color() != options.color) {
+    return Fail("a picture with colour {} came to an encoder for {}: open a new encoder",
+                ToString(frame.color()), ToString(options.color));
+  }
+  return OkStatus();
+}
+
 std::vector<std::pair<std::string, std::string>> ExtraSettings(const EncoderOptions& options) {
   std::vector<std::pair<std::string, std::string>> settings;
   std::string_view extra = options.extra;

@@ -102,8 +102,8 @@ TEST(H264DecoderTest, HostileInputNeverCrashes) {
   const auto units = EncodeClip(Clip(3), 1, 8);
   std::mt19937 random(9);
   for (const int threads : {1, 2}) {
-    auto decoder =
-        MakeVideoDecoder({.want_qp = true, .threads = threads, .max_width = 640, .max_height = 480});
+    auto decoder = MakeVideoDecoder(
+        {.want_qp = true, .threads = threads, .max_width = 640, .max_height = 480});
     int refused = 0;
     for (int i = 0; i < 100; ++i) {
       EXPECT_TRUE((*decoder)->Decode(units[0]));

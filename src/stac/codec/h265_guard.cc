@@ -29,16 +29,16 @@ struct Sequence {
 // has temporal layers or is not of 8-bit 4:2:0 pictures.
 std::optional<Sequence> ParseSps(const NalUnit& unit) {
   BitReader bits = PayloadOf(unit);
-  bits.Bits(4);                                   // video parameter set
-  if (bits.Bits(3) != 0u) return std::nullopt;    // temporal layers
+  bits.Bits(4);                                 // video parameter set
+  if (bits.Bits(3) != 0u) return std::nullopt;  // temporal layers
   bits.Bits(1);
-  for (int i = 0; i < 3; ++i) bits.Bits(32);      // profile, constraints, level
-  bits.Ue();                                      // identifier
-  if (bits.Ue() != 1u) return std::nullopt;       // 4:2:0
+  for (int i = 0; i < 3; ++i) bits.Bits(32);  // profile, constraints, level
+  bits.Ue();                                  // identifier
+  if (bits.Ue() != 1u) return std::nullopt;   // 4:2:0
   const auto width = bits.Ue();
   const auto height = bits.Ue();
   if (bits.Bits(1) == 1u) {
-    for (int i = 0; i < 4; ++i) bits.Ue();        // what is cut away
+    for (int i = 0; i < 4; ++i) bits.Ue();  // what is cut away
   }
   if (bits.Ue() != 0u || bits.Ue() != 0u) return std::nullopt;  // bit depths above 8
   const auto log2_minus4 = bits.Ue();

@@ -22,7 +22,7 @@ struct DecodedFrame {
 struct DecoderOptions {
   VideoCodec codec = VideoCodec::kH264;
   bool want_qp = false;  // H.264 only: FFmpeg does not tell those of H.265
-  int threads = 1;  // slice threads: no delay
+  int threads = 1;       // slice threads: no delay
   // A picture larger than this is refused before its memory is allocated.
   int max_width = 8192;
   int max_height = 8192;

@@ -48,8 +48,8 @@ struct EncoderOptions {
   std::optional<ScalingMatrices> matrices;  // none: flat; H.265 takes flat and JvtMatrices only
   int chroma_qp_offset = 0;                 // -12..12
   int reference_frames = 0;                 // 0: the preset's
-  // "key=value:key=value" passed to the encoder's own parser last, for experiments. What would hold frames
-  // back or override the QP map is refused.
+  // "key=value:key=value" passed to the encoder's own parser last, for experiments. What would hold
+  // frames back or override the QP map is refused.
   std::string extra;
   bool want_reconstruction = false;  // fill EncodedFrame::reconstruction
 };

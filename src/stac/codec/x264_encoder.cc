@@ -160,14 +160,7 @@ class X264Encoder final : public VideoEncoder {
   }
 
   Result<EncodedFrame> Encode(const Frame& frame, const QpMap* qp, bool force_idr) override {
-    if (frame.width() != options_.width || frame.height() != options_.height) {
-      return Fail("a picture of {}x{} came to an encoder of {}x{}: open a new encoder",
-                  frame.width(), frame.height(), options_.width, options_.height);
-    }
-    if (frame.color() != options_.color) {
-      return Fail("a picture with colour {} came to an encoder for {}: open a new encoder",
-                  ToString(frame.color()), ToString(options_.color));
-    }
+    STAC_RETURN_IF_ERROR(CheckFrame(frame, options_));
     x264_picture_t in;
     x264_picture_init(&in);
     in.i_type = force_idr ? X264_TYPE_IDR : X264_TYPE_AUTO;

@@ -31,8 +31,8 @@ void SetQpMapMode(x265_param& param) {
 template <typename Names>
 bool IsOneOf(const std::string& name, const Names& names) {
   const auto end = std::end(names) - 1;  // the list ends with a null
-  return std::find_if(std::begin(names), end,
-                      [&](const char* known) { return name == known; }) != end;
+  return std::find_if(std::begin(names), end, [&](const char* known) { return name == known; }) !=
+         end;
 }
 
 Status CheckOptions(const EncoderOptions& options) {
@@ -85,14 +85,7 @@ class X265Encoder final : public VideoEncoder {
   }
 
   Result<EncodedFrame> Encode(const Frame& frame, const QpMap* qp, bool force_idr) override {
-    if (frame.width() != options_.width || frame.height() != options_.height) {
-      return Fail("a picture of {}x{} came to an encoder of {}x{}: open a new encoder",
-                  frame.width(), frame.height(), options_.width, options_.height);
-    }
-    if (frame.color() != options_.color) {
-      return Fail("a picture with colour {} came to an encoder for {}: open a new encoder",
-                  ToString(frame.color()), ToString(options_.color));
-    }
+    STAC_RETURN_IF_ERROR(CheckFrame(frame, options_));
     x265_picture in, out;
     x265_picture_init(param_, &in);
     x265_picture_init(param_, &out);
@@ -139,12 +132,11 @@ class X265Encoder final : public VideoEncoder {
         "qg={} aq={}:{:g} psy-rd={:g} rdoq={} keyint={} chroma_qp_offset={} matrices={}{}{}",
         x265_version_str, options_.preset, options_.tune,
         options_.mode == RateMode::kQpMap ? "QP map" : fmt::format("CRF {:g}", options_.crf),
-        options_.width, options_.height, options_.fps, ToString(options_.color),
-        p.bEnableWavefront, p.maxNumReferences, p.rdLevel, p.subpelRefine, p.searchMethod,
-        p.maxCUSize, p.rc.qgSize, p.rc.aqMode, p.rc.aqStrength, p.psyRd, p.rdoqLevel,
-        p.keyframeMax, options_.chroma_qp_offset,
-        p.scalingLists == nullptr ? "flat" : "standard", options_.extra.empty() ? "" : " extra ",
-        options_.extra);
+        options_.width, options_.height, options_.fps, ToString(options_.color), p.bEnableWavefront,
+        p.maxNumReferences, p.rdLevel, p.subpelRefine, p.searchMethod, p.maxCUSize, p.rc.qgSize,
+        p.rc.aqMode, p.rc.aqStrength, p.psyRd, p.rdoqLevel, p.keyframeMax,
+        options_.chroma_qp_offset, p.scalingLists == nullptr ? "flat" : "standard",
+        options_.extra.empty() ? "" : " extra ", options_.extra);
   }
 
  private:

@@ -76,8 +76,8 @@ TEST(X265EncoderTest, TheDecodersPictureIsTheReconstruction) {
       ASSERT_TRUE(decoder) << decoder.error().message;
       const QpMap plan = Uniform(frames[0], 28);
       for (size_t t = 0; t < frames.size(); ++t) {
-        const auto coded = (*encoder)->Encode(
-            frames[t], mode == RateMode::kQpMap ? &plan : nullptr, t % 4 == 0);
+        const auto coded =
+            (*encoder)->Encode(frames[t], mode == RateMode::kQpMap ? &plan : nullptr, t % 4 == 0);
         ASSERT_TRUE(coded) << coded.error().message;
         EXPECT_EQ(coded->idr, t % 4 == 0);
         const auto decoded = (*decoder)->Decode(coded->access_unit);

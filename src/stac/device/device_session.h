@@ -35,7 +35,7 @@ struct DeviceOptions {
   bool propagate_labels = true;  // false: hold the last labels as they are (baselines)
   bool propagate_levels = true;  // false: use the last levels where they were
   bool refine_residual = false;  // adjust levels to the residual, eq. (7)
-  PlannerOptions planner;  // its codec is filled in
+  PlannerOptions planner;        // its codec is filled in
   ScheduleOptions schedule;
   std::string matrices = "profile";  // profile, jvt or flat
   EncoderOptions encoder;            // size, rate, colour, mode and matrices are filled in

@@ -55,10 +55,11 @@ std::vector<KindRules> MakeKinds() {
   std::vector<KindRules> kinds;
   kinds.push_back(
       {SystemKind::kJpeg, "jpeg", Common("0") + Rules{Whole("quality", "50", 1, 100)}, {}});
-  kinds.push_back({SystemKind::kH264,
-                   "h264",
-                   Common("0") + Encoder("1") + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
-                   {}});
+  kinds.push_back(
+      {SystemKind::kH264,
+       "h264",
+       Common("0") + Encoder("1") + Rules{Real("crf", "28", 0, 51), Real("aq", "1", 0, 3)},
+       {}});
   kinds.push_back(
       {SystemKind::kH264Abr,
        "h264-abr",
@@ -78,10 +79,11 @@ std::vector<KindRules> MakeKinds() {
                        Rules{Choice("map", {"predicted", "oracle"}), Real("fraction", "0.3", 0, 1),
                              Whole("dilate", "0", 0, 16), Whole("every", "10", 1, 1000)},
                    {}});
-  kinds.push_back({SystemKind::kCasva,
-                   "casva",
-                   Common("0") + Encoder("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
-                   {}});
+  kinds.push_back(
+      {SystemKind::kCasva,
+       "casva",
+       Common("0") + Encoder("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
+       {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",
                    Common("0") + Encoder("0") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +

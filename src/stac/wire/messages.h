@@ -33,9 +33,9 @@ struct Hello {
   double fps = 0;  // > 0
   ColorSpec color;
   VideoCodec codec = VideoCodec::kH264;  // of every CodedFrame
-  std::string profile_hash;      // 1..64 hexadecimal digits; empty: "send me yours"
-  bool server_consumes = false;  // propagated labels will be sent upstream
-  int region_size = 16;          // a multiple of 16, up to 1024
+  std::string profile_hash;              // 1..64 hexadecimal digits; empty: "send me yours"
+  bool server_consumes = false;          // propagated labels will be sent upstream
+  int region_size = 16;                  // a multiple of 16, up to 1024
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 // server -> device, the answer.

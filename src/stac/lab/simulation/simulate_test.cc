@@ -127,7 +127,8 @@ TEST_F(SimulateTest, RunsSurviveTheirFiles) {
 }
 
 TEST_F(SimulateTest, MistakesAreToldWithTheirLine) {
-  EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"h264\""), HasSubstr("cannot change"));
+  EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"h264\""),
+              HasSubstr("cannot change"));
   EXPECT_THAT(ParseError("controller = \"profile\"", "controller = \"magic\""),
               HasSubstr("allowed: fixed, profile, tuner, casva"));
   EXPECT_THAT(ParseError("controller = \"profile\"", "controller = \"tuner\""),

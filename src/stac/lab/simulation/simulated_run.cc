@@ -73,7 +73,8 @@ std::string AdaptationCsv(const std::vector<SimulatedRun>& runs) {
 }
 
 std::string RunsCsv(const std::vector<SimulatedRun>& runs) {
-  std::string csv = std::string(kCommonHeader) + ",pa_at_hand,pa_waited,waited_p50_ms,"
+  std::string csv = std::string(kCommonHeader) +
+                    ",pa_at_hand,pa_waited,waited_p50_ms,"
                     "waited_p99_ms,missing,coded_kbps,bandwidth_kbps\n";
   for (const SimulatedRun* run : Sorted(runs)) {
     const StreamSummary& s = run->summary;
@@ -127,11 +128,11 @@ std::string SimulationTable(const std::vector<SimulatedRun>& runs) {
                   "p50 ms", "worst p99", "use %", "over %", "missing");
   for (const auto& [name, mean] : means) {
     const StreamSummary& s = mean.sum;
-    table += fmt::format(
-        "{} {:>7.2f} {:>8.2f} {:>8.2f} {:>8.0f} {:>9.0f} {:>6.1f} {:>6.1f} {:>7}\n", name,
-        100 * s.pa / mean.count, 100 * s.pa_at_hand / mean.count, 100 * s.pa_waited / mean.count,
-        s.delay_p50_ms / mean.count, mean.worst_p99, s.use_percent / mean.count,
-        s.overshoot_percent / mean.count, s.missing);
+    table +=
+        fmt::format("{} {:>7.2f} {:>8.2f} {:>8.2f} {:>8.0f} {:>9.0f} {:>6.1f} {:>6.1f} {:>7}\n",
+                    name, 100 * s.pa / mean.count, 100 * s.pa_at_hand / mean.count,
+                    100 * s.pa_waited / mean.count, s.delay_p50_ms / mean.count, mean.worst_p99,
+                    s.use_percent / mean.count, s.overshoot_percent / mean.count, s.missing);
   }
   return table;
 }

@@ -35,7 +35,8 @@ std::vector<std::string> SystemsOf(const std::vector<SimulatedRun>& runs) {
   return names;
 }
 
-// The runs of the experiment as it was simulated last; those of earlier versions may lie beside them.
+// The runs of the experiment as it was simulated last; those of earlier versions may lie beside
+// them.
 Result<std::vector<SimulatedRun>> ReadRuns(const fs::path& folder) {
   const auto names = ReadFile(folder / "runs.txt");
   if (!names) return Fail("{} has no results yet: run stac simulate first", folder.string());

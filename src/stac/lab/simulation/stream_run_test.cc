@@ -272,9 +272,12 @@ TEST_F(StreamRunTest, TheEstimateFindsTheBandwidth) {
 TEST(StreamSummaryTest, ByHand) {
   StreamResult result;
   for (int i = 0; i < 4; ++i) {
-    result.frames.push_back(
-        {.time_s = i * 0.5, .pa = 0.1 * i, .delay_ms = 10.0 * i, .pa_at_hand = 0.05 * i,
-         .pa_waited = 0.2 * i, .waited_ms = 20.0 * i});
+    result.frames.push_back({.time_s = i * 0.5,
+                             .pa = 0.1 * i,
+                             .delay_ms = 10.0 * i,
+                             .pa_at_hand = 0.05 * i,
+                             .pa_waited = 0.2 * i,
+                             .waited_ms = 20.0 * i});
   }
   result.frames[3].missing = true;
   result.seconds = {{.bandwidth_kbps = 100, .told_kbps = 100, .coded_kbps = 90},

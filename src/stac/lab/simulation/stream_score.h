@@ -19,7 +19,7 @@ struct FrameOutcome {
   // long after the capture that keyframe reached the server.
   double pa_waited = 0;
   double waited_ms = 0;
-  bool missing = false;   // no labels at all
+  bool missing = false;  // no labels at all
 };
 
 // What happened in one second.
