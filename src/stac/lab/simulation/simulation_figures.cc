@@ -1,6 +1,7 @@
 #include "stac/lab/simulation/simulation_figures.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <map>
 #include <sstream>
@@ -81,7 +82,7 @@ std::vector<Plot> AdaptationPlots(const std::vector<SimulatedRun>& runs) {
   return plots;
 }
 
-std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs) {
+std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs, double skip_seconds) {
   struct Quantity {
     const char* title;
     const char* unit;
@@ -95,6 +96,7 @@ std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs) {
       {"accuracy", "PA (%)", [](const SecondOutcome& s) { return 100 * s.pa; }},
   };
   const std::vector<std::string> systems = SystemsOf(runs);
+  const auto first = static_cast<size_t>(std::ceil(skip_seconds));
   std::vector<Plot> plots;
   for (const SimulatedRun& run : runs) {
     Plot& plot = Named(
@@ -107,12 +109,12 @@ std::vector<Plot> CloseUpPlots(const std::vector<SimulatedRun>& runs) {
       panel.y_label = quantity.unit;
       for (const std::string& system : systems) Named(panel.curves, &PlotCurve::title, system);
       PlotCurve& curve = Named(panel.curves, &PlotCurve::title, run.system);
-      for (size_t i = 0; i < run.seconds.size(); ++i) {
+      for (size_t i = first; i < run.seconds.size(); ++i) {
         curve.line.emplace_back(static_cast<double>(i), quantity.of(run.seconds[i]));
       }
       if (!fresh || &quantity != &quantities.front()) continue;
       PlotCurve& bandwidth = Named(panel.curves, &PlotCurve::title, "bandwidth");
-      for (size_t i = 0; i < run.seconds.size(); ++i) {
+      for (size_t i = first; i < run.seconds.size(); ++i) {
         bandwidth.line.emplace_back(static_cast<double>(i), run.seconds[i].bandwidth_kbps);
       }
     }
@@ -133,8 +135,9 @@ Status DrawSimulation(const fs::path& folder) {
     return std::tuple(place(a), a.network_type, a.trace) <
            std::tuple(place(b), b.network_type, b.trace);
   });
-  const auto plots =
-      spec.figure == SimulationFigure::kCloseUp ? CloseUpPlots(runs) : AdaptationPlots(runs);
+  const auto plots = spec.figure == SimulationFigure::kCloseUp
+                         ? CloseUpPlots(runs, spec.skip_seconds)
+                         : AdaptationPlots(runs);
   for (const Plot& plot : plots) STAC_RETURN_IF_ERROR(DrawPlot(plot, folder / "figures"));
   return WriteFile(folder / "index.html",
                    FigurePage(spec.experiment, plots, SimulationTable(runs)));
