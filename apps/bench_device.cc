@@ -274,6 +274,7 @@ nlohmann::ordered_json Figures(const Options& options, const Clip& clip,
     return Rounded(MedianOf(frames, [&](const FrameRecord& r) { return r.stages.*time; }));
   };
   return {{"size", options.size},
+          {"codec", options.codec},
           {"source", clip.info.name},
           {"frames", frames.size()},
           {"keyframes", keyframes.size()},
