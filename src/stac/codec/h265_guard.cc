@@ -73,6 +73,7 @@ class H265Guard final : public SequenceGuard {
   }
 
   Status Check(ByteSpan access_unit) override {
+    std::optional<NalUnit> first;  // slice of the picture: all of them have the same count
     for (const NalUnit& unit : SplitNalUnits(access_unit)) {
       const int type = TypeOf(unit);
       if (type == kSps) {
@@ -80,10 +81,12 @@ class H265Guard final : public SequenceGuard {
         STAC_RETURN_IF_ERROR(CheckSize());
       }
       if (type == kPps) picture_ = ParsePps(unit);
-      if (type >= 32) continue;
-      return CheckSlice(unit);  // all slices of a picture have the same count
+      if (type >= 32 || PayloadOf(unit).Bits(1) != 1u) continue;
+      // Refused before FFmpeg makes room for another one, which may have parameters of its own.
+      if (first) return Fail("the message holds more than one picture");
+      first = unit;
     }
-    return OkStatus();
+    return first ? CheckSlice(*first) : OkStatus();
   }
 
  private:
@@ -108,15 +111,14 @@ class H265Guard final : public SequenceGuard {
       return OkStatus();
     }
     BitReader bits = PayloadOf(unit);
-    const auto first = bits.Bits(1);
-    if (type >= 16) bits.Bits(1);
-    bits.Ue();  // picture parameter set
+    bits.Bits(type >= 16 ? 2 : 1);  // it is the first one; what to do with earlier pictures
+    bits.Ue();                      // picture parameter set
     bits.Bits(picture_->extra_bits);
     bits.Ue();  // slice type
     if (picture_->output_flag) bits.Bits(1);
     const auto count = bits.Bits(sequence_->count_bits);
     const uint32_t expected = (last_count_ + 1) & ((uint32_t{1} << sequence_->count_bits) - 1);
-    if (first != 1u || count != expected) {
+    if (count != expected) {
       return Fail("pictures are missing before this one: ask for an IDR");
     }
     last_count_ = expected;

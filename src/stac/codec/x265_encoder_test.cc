@@ -183,6 +183,17 @@ TEST(H265DecoderTest, AMissingPictureIsNoticed) {
   EXPECT_TRUE((*decoder)->Decode(units[5]));
 }
 
+TEST(H265DecoderTest, TwoPicturesInOneMessageAreRefused) {
+  const auto units = EncodeClip(MovingTexture(320, 192, 2, 6));
+  auto decoder = Decoder();
+  Bytes both = units[0];
+  both.insert(both.end(), units[1].begin(), units[1].end());
+  const auto refused = (*decoder)->Decode(both);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("more than one picture"), std::string::npos);
+  EXPECT_TRUE((*decoder)->Decode(units[0]));
+}
+
 TEST(H265DecoderTest, PicturesThatAreTooLargeAreRefused) {
   const auto units = EncodeClip(MovingTexture(320, 192, 1, 6));
   EXPECT_TRUE((*Decoder(320))->Decode(units[0]));
