@@ -37,6 +37,7 @@ command -v ip > /dev/null && command -v tc > /dev/null || skip "ip and tc are mi
 mkdir -p "$out"
 # "seconds to wait, kb/s" per step, for as long as the stream takes; the trace repeats.
 awk -F, -v scale="$scale" -v length_s="$seconds" '
+  BEGIN { n = 0 }
   /^[[:space:]]*(#|$)/ { next }
   $1 !~ /^[0-9.eE+-]+$/ { if (n == 0) next; print "line " NR " is no time,kbps" > "/dev/stderr"; exit 1 }
   { time[n] = $1; kbps[n] = $2 * scale; n++ }

@@ -48,8 +48,10 @@ class SrtLink final : public Link {
 
  private:
   void SendLoop();
-  // The sending thread's steps, with mutex_ held. The first learns what was acknowledged.
-  void UpdatePace();
+  // The sending thread's steps, with mutex_ held except while SRT is called: that may take as long
+  // as SRT's own threads wait for the socket, and no frame may wait for it. The first learns what
+  // was acknowledged.
+  void UpdatePace(std::unique_lock<std::mutex>& lock);
   // Sends packets of the current message while the pacer allows; false when the link broke.
   bool SendPackets(std::unique_lock<std::mutex>& lock);
   bool SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock);
@@ -149,14 +151,15 @@ void SrtLink::GoDown(std::string reason) {
   inbox_changed_.notify_all();
 }
 
-void SrtLink::UpdatePace() {
+void SrtLink::UpdatePace(std::unique_lock<std::mutex>& lock) {
+  lock.unlock();
   size_t blocks = 0;
   size_t unacknowledged = 0;
   SRT_TRACEBSTATS srt{};
-  if (srt_getsndbuffer(socket_, &blocks, &unacknowledged) == SRT_ERROR ||
-      srt_bistats(socket_, &srt, 0, 1) == SRT_ERROR) {
-    return;
-  }
+  const bool known = srt_getsndbuffer(socket_, &blocks, &unacknowledged) != SRT_ERROR &&
+                     srt_bistats(socket_, &srt, 0, 1) != SRT_ERROR;
+  lock.lock();
+  if (!known) return;
   pacer_.OnAcknowledged(clock_.Now(), pacer_.sent() - static_cast<int64_t>(unacknowledged),
                         srt.msRTT);
 }
@@ -192,7 +195,7 @@ void SrtLink::SendLoop() {
   std::unique_lock lock(mutex_);
   std::optional<steady_clock::time_point> give_up;
   while (down_reason_.empty()) {
-    UpdatePace();
+    UpdatePace(lock);
     queue_.Expire(clock_.Now());
     if (!current_) {
       if (auto message = queue_.Pop(clock_.Now())) current_.emplace(std::move(*message));
