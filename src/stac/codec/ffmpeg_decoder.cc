@@ -7,6 +7,7 @@ extern "C" {
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "stac/base/check.h"
 #include "stac/codec/sequence_guard.h"
@@ -85,7 +86,8 @@ class FfmpegDecoder final : public VideoDecoder {
   }
 
   Result<DecodedFrame> Decode(ByteSpan access_unit) override {
-    const bool idr = guard_->IsIdr(access_unit);
+    const std::vector<NalUnit> units = SplitNalUnits(access_unit);
+    const bool idr = guard_->IsIdr(units);
     if (waiting_for_idr_) {
       if (!idr)
         return Fail("the picture cannot be decoded without those before it: ask for an IDR");
@@ -93,7 +95,7 @@ class FfmpegDecoder final : public VideoDecoder {
       if (dirty_) STAC_RETURN_IF_ERROR(Open());
       dirty_ = false;
     }
-    const Status sequel = guard_->Check(access_unit);
+    const Status sequel = guard_->Check(units);
     Result<DecodedFrame> decoded = sequel ? DecodeOne(access_unit) : tl::unexpected(sequel.error());
     waiting_for_idr_ = dirty_ = !decoded.has_value();
     if (decoded) decoded->idr = idr;

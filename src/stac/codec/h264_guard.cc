@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "stac/codec/nal_units.h"
 #include "stac/codec/sequence_guard.h"
 
 namespace stac {
@@ -9,14 +8,13 @@ namespace {
 
 class H264Guard final : public SequenceGuard {
  public:
-  bool IsIdr(ByteSpan access_unit) const override {
-    const auto units = SplitNalUnits(access_unit);
-    return std::any_of(units.begin(), units.end(),
+  bool IsIdr(std::span<const NalUnit> access_unit) const override {
+    return std::any_of(access_unit.begin(), access_unit.end(),
                        [](const NalUnit& unit) { return unit.type() == kNalIdrSlice; });
   }
 
-  Status Check(ByteSpan access_unit) override {
-    for (const NalUnit& unit : SplitNalUnits(access_unit)) {
+  Status Check(std::span<const NalUnit> access_unit) override {
+    for (const NalUnit& unit : access_unit) {
       if (unit.type() == kNalSps) frame_number_bits_ = FrameNumberBits(unit);
       if (!unit.IsSlice()) continue;
       if (!frame_number_bits_) return Fail("the stream's parameters are missing or damaged");

@@ -2,7 +2,6 @@
 #include <optional>
 #include <string>
 
-#include "stac/codec/nal_units.h"
 #include "stac/codec/sequence_guard.h"
 #include "stac/codec/video_decoder.h"
 
@@ -66,15 +65,14 @@ class H265Guard final : public SequenceGuard {
  public:
   H265Guard(int max_width, int max_height) : max_width_(max_width), max_height_(max_height) {}
 
-  bool IsIdr(ByteSpan access_unit) const override {
-    const auto units = SplitNalUnits(access_unit);
-    return std::any_of(units.begin(), units.end(),
+  bool IsIdr(std::span<const NalUnit> access_unit) const override {
+    return std::any_of(access_unit.begin(), access_unit.end(),
                        [](const NalUnit& unit) { return IsIdrType(TypeOf(unit)); });
   }
 
-  Status Check(ByteSpan access_unit) override {
+  Status Check(std::span<const NalUnit> access_unit) override {
     std::optional<NalUnit> first;  // slice of the picture: all of them have the same count
-    for (const NalUnit& unit : SplitNalUnits(access_unit)) {
+    for (const NalUnit& unit : access_unit) {
       const int type = TypeOf(unit);
       if (type == kSps) {
         sequence_ = ParseSps(unit);

@@ -1,9 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
-#include "stac/base/bytes.h"
 #include "stac/base/result.h"
+#include "stac/codec/nal_units.h"
 
 namespace stac {
 
@@ -15,10 +16,10 @@ class SequenceGuard {
  public:
   virtual ~SequenceGuard() = default;
   // Whether the access unit can be decoded without those before it.
-  virtual bool IsIdr(ByteSpan access_unit) const = 0;
+  virtual bool IsIdr(std::span<const NalUnit> access_unit) const = 0;
   // Fails if pictures are missing before this one, or if its parameters are missing, damaged or
   // not accepted here.
-  virtual Status Check(ByteSpan access_unit) = 0;
+  virtual Status Check(std::span<const NalUnit> access_unit) = 0;
 };
 
 // Of H.264, by frame_num. Sizes are left to FFmpeg, which says them before it allocates.

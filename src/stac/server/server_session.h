@@ -94,6 +94,13 @@ class ServerSession {
   const Objective* NextObjective(const PendingFrame& pending);
   Result<ServerAnswer> Answer(const PendingFrame& pending, Segmentation segmentation, int queue);
 
+  // Labels of one of the last answers as the device has them: drawn from a coarser grid, where they
+  // are coded so. Null: forgotten. Until the next call of Answer, and not beside one.
+  const LabelMap* LabelsSent(FrameId frame) const {
+    const auto found = sent_.find(frame);
+    return found == sent_.end() ? nullptr : &found->second.labels;
+  }
+
   // Newest labels of the device's frames in server-consumer mode.
   const LabelMap* upstream_labels() const { return upstream_.empty() ? nullptr : &upstream_; }
   FrameId upstream_frame() const { return upstream_frame_; }

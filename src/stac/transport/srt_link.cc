@@ -48,9 +48,9 @@ class SrtLink final : public Link {
 
  private:
   void SendLoop();
-  // The sending thread's steps, with mutex_ held except while SRT is called: that may take as long
-  // as SRT's own threads wait for the socket, and no frame may wait for it. The first learns what
-  // was acknowledged.
+  // The sending thread's steps, with mutex_ held except while SRT is called: that may take a
+  // quarter of a second over a slow link, and no frame may wait for it. The first learns what was
+  // acknowledged.
   void UpdatePace(std::unique_lock<std::mutex>& lock);
   // Sends packets of the current message while the pacer allows; false when the link broke.
   bool SendPackets(std::unique_lock<std::mutex>& lock);

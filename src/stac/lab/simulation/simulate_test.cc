@@ -105,12 +105,15 @@ TEST_F(SimulateTest, RunsTheMatrixOnceAndFindsItAgain) {
   ASSERT_TRUE(quick.has_value());
   EXPECT_EQ(quick->measured, 0);
   EXPECT_EQ(quick->runs.size(), 2u);
-  // The others stay where they are, but figures are drawn of that part.
+  // The others stay where they are, but the figure is of that part.
   const std::string names = File("a/runs.txt");
   EXPECT_EQ(std::count(names.begin(), names.end(), '\n'), 2);
   ASSERT_TRUE(DrawSimulation(folder_ / "a"));
-  const std::string page = File("a/index.html");
-  EXPECT_THAT(page, HasSubstr("stac"));
+  ASSERT_TRUE(Run("c", true).has_value());  // that part alone
+  ASSERT_TRUE(DrawSimulation(folder_ / "c"));
+  EXPECT_EQ(File("a/figures/adaptation_fake_street.dat"),
+            File("c/figures/adaptation_fake_street.dat"));
+  EXPECT_NE(File("a/figures/adaptation_fake_street.dat"), "missing");
   EXPECT_THAT(DrawSimulation(folder_ / "nothing").error().message, Not(IsEmpty()));
 }
 

@@ -7,7 +7,6 @@
 #include <variant>
 
 #include "stac/base/check.h"
-#include "stac/codec/label_grid.h"
 #include "stac/lab/session_options.h"
 #include "stac/transport/simulated_link.h"
 
@@ -266,16 +265,9 @@ class Simulation {
     if (!options_.compute.measured) {
       STAC_ASSIGN_OR_RETURN(answer, system_.Segment(working_.frame));
     }
-    answers_[working_.frame.frame.id] = AsShown(std::move(answer.labels));
+    const FrameId id = working_.frame.frame.id;
+    answers_[id] = *system_.server().LabelsSent(id);
     return Answer(answer.messages);
-  }
-
-  // The labels as they come down: at a coarser grid, where the system codes them so.
-  LabelMap AsShown(LabelMap labels) const {
-    const int given = ServerOptionsOf(spec_, options_.seed).label_grid;
-    const int grid = given > 0 ? given : LabelGridFor(working_.frame.configuration.base_qp);
-    if (grid == 1) return labels;
-    return EnlargeLabels(ReduceLabels(labels, grid), grid, labels.width(), labels.height());
   }
 
   Status Answer(const std::vector<Message>& messages) {
