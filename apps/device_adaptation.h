@@ -8,12 +8,13 @@
 
 namespace stac {
 
-// How `stac device` adapts: --adapt, --tuner, --table and --share.
+// How `stac device` adapts: --adapt, --tuner, --table, --share and --spare.
 struct DeviceAdaptation {
   std::string mode;   // tuner, table, off; empty: tuner unless the configuration is given
   std::string tuner;  // weights; empty: those that ship with the program
   std::string table;  // profile (base_qp,keyframe_fps,scale,accuracy,kbps) or segment table
-  double share = AdaptationOptions{}.share;  // of the bandwidth that is used
+  double share = AdaptationOptions{}.share;  // of the bandwidth that is planned with
+  double spare = AdaptationOptions{}.spare;  // times the planned keyframes, where there is room
 };
 
 // Null if the configuration is to stay as it is. `given`: the user has chosen a configuration;

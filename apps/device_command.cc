@@ -59,6 +59,9 @@ Status RunDevice(Options options) {
   device.server_consumes = options.consumer == "server";
   device.hash_reconstruction = options.check;
   device.encoder.codec = *VideoCodecFromName(options.codec);
+  if (device.encoder.codec == VideoCodec::kH265 ? !options.x264.empty() : !options.x265.empty()) {
+    return Fail("--x264 goes with --codec h264, and --x265 with --codec h265");
+  }
   device.encoder.extra = device.encoder.codec == VideoCodec::kH265 ? options.x265 : options.x264;
   if (!options.profile.empty()) {
     STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
@@ -164,9 +167,15 @@ void AddDeviceCommand(CLI::App& app) {
                       "For --adapt table: accuracy-bitrate profile, or stac sweep's segments.csv");
   command
       ->add_option("--share", options->adaptation.share,
-                   "Of the bandwidth that is used when adapting: more sends finer pictures, less "
-                   "gets labels back sooner")
+                   "Of the bandwidth that keyframes are planned with when adapting: more makes "
+                   "finer pictures, less fresher labels")
       ->check(CLI::Range(0.1, 1.0))
+      ->capture_default_str();
+  command
+      ->add_option("--spare", options->adaptation.spare,
+                   "When adapting, send up to this times the planned keyframes while the link has "
+                   "room: fresher labels for what is left of the bandwidth (1: as planned)")
+      ->check(CLI::Range(1.0, 100.0))
       ->capture_default_str();
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))

@@ -9,6 +9,13 @@
 
 namespace stac {
 
+struct ControlDecision {
+  double base_qp = 30;
+  double keyframe_fps = 0;
+  double scale = 1;  // width and height of what is coded, against the source
+  friend bool operator==(const ControlDecision&, const ControlDecision&) = default;
+};
+
 // What is known at the start of a segment (a second) about the one before and the network.
 struct ControlInput {
   double last_kbps = 0;       // Bit_{t-1}: what was sent
@@ -18,13 +25,13 @@ struct ControlInput {
   double last_scale = 1;
   double c = 0;  // content_metrics.h, averages of the last segment
   double d = 0;
-};
 
-struct ControlDecision {
-  double base_qp = 30;
-  double keyframe_fps = 0;
-  double scale = 1;  // width and height of what is coded, against the source
-  friend bool operator==(const ControlDecision&, const ControlDecision&) = default;
+  // Tells of a segment in which `keyframe_fps` keyframes a second were sent with `decision` and
+  // took `kbps`: what the decided rate would have taken, because the controller did not plan with
+  // spare keyframes (device/send_gate.h), nor should it make coarser what was only held back
+  // because the link had no room (`held_back`). A rate that stayed below for other reasons, such as
+  // a busy server, counts as it was.
+  void SetSent(const ControlDecision& decision, double keyframe_fps, double kbps, bool held_back);
 };
 
 struct ControlLimits {

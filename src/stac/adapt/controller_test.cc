@@ -15,6 +15,22 @@ ProfileRow Row(double qp, double fps, double accuracy, double kbps) {
   return {{qp, fps, 1}, accuracy, kbps};
 }
 
+TEST(ControlInputTest, TellsWhatTheDecidedRateWouldHaveTaken) {
+  ControlInput input{.c = 3};
+  input.SetSent({.base_qp = 28, .keyframe_fps = 5, .scale = 0.5}, 10, 400, false);
+  EXPECT_EQ(input.last_keyframe_fps, 5);
+  EXPECT_EQ(input.last_kbps, 200);
+  EXPECT_EQ(input.last_base_qp, 28);
+  EXPECT_EQ(input.last_scale, 0.5);
+  EXPECT_EQ(input.c, 3);
+  input.SetSent({.base_qp = 28, .keyframe_fps = 5}, 4, 400, /*held_back=*/true);
+  EXPECT_EQ(input.last_keyframe_fps, 5);
+  EXPECT_EQ(input.last_kbps, 500);
+  input.SetSent({.base_qp = 28, .keyframe_fps = 5}, 4, 400, /*held_back=*/false);
+  EXPECT_EQ(input.last_keyframe_fps, 4);
+  EXPECT_EQ(input.last_kbps, 400);
+}
+
 TEST(ParetoRowsTest, KeepsWhatNothingBeats) {
   const auto rows =
       ParetoRows({Row(20, 5, 0.95, 900), Row(30, 5, 0.90, 400), Row(35, 5, 0.90, 500),

@@ -38,6 +38,16 @@ ControlDecision Clamp(const ControlDecision& decision, const ControlLimits& limi
           std::clamp(decision.scale, limits.min_scale, 1.0)};
 }
 
+void ControlInput::SetSent(const ControlDecision& decision, double keyframe_fps, double kbps,
+                           bool held_back) {
+  STAC_CHECK(keyframe_fps > 0);
+  last_keyframe_fps =
+      held_back ? decision.keyframe_fps : std::min(keyframe_fps, decision.keyframe_fps);
+  last_kbps = kbps * last_keyframe_fps / keyframe_fps;
+  last_base_qp = decision.base_qp;
+  last_scale = decision.scale;
+}
+
 std::vector<ProfileRow> ParetoRows(std::vector<ProfileRow> rows) {
   std::stable_sort(rows.begin(), rows.end(), [](const ProfileRow& a, const ProfileRow& b) {
     return a.kbps != b.kbps ? a.kbps < b.kbps : a.accuracy > b.accuracy;

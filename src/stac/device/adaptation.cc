@@ -6,11 +6,21 @@
 #include "stac/adapt/stepped_scale.h"
 
 namespace stac {
+namespace {
+
+// Of a new link nothing is known yet.
+bool LinkIsKnown(const LinkStats& stats) {
+  return stats.estimated_kbps > 0 || stats.bytes_acknowledged > 0;
+}
+
+}  // namespace
 
 Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationOptions& options)
     : controller_(MakeSteppedScale(std::move(controller))),
       options_(options),
-      gate_({.max_backlog_ms = options.max_backlog_ms}),
+      gate_({.max_backlog_ms = options.max_backlog_ms,
+             .spare = options.spare,
+             .frame_interval_ms = 1e3 / options.source_fps}),
       decision_(Clamp(options.start, options.limits)) {}
 
 void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
@@ -25,10 +35,8 @@ double Adaptation::TrustedKbps(const LinkStats& stats) const {
 }
 
 bool Adaptation::MayCode(Micros now, const LinkStats& stats) {
-  // A new link: nothing is known about it yet.
-  const bool known = stats.estimated_kbps > 0 || stats.bytes_acknowledged > 0;
   if (gate_.MayCode(now, decision_, stats,
-                    known ? std::optional(TrustedKbps(stats)) : std::nullopt)) {
+                    LinkIsKnown(stats) ? std::optional(TrustedKbps(stats)) : std::nullopt)) {
     return true;
   }
   ++skipped_;
@@ -58,26 +66,27 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   record.trusted_kbps = TrustedKbps(stats);
   const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});
   if (keyframes_ > 0) {
-    last_ = ControlInput{.last_kbps = record.sent_kbps,
-                         .last_base_qp = decision_.base_qp,
-                         .last_keyframe_fps = keyframes_ * 1e6 / static_cast<double>(elapsed),
-                         .last_scale = decision_.scale,
-                         .c = content.c,
-                         .d = content.d};
+    last_.emplace().SetSent(decision_, keyframes_ * 1e6 / static_cast<double>(elapsed),
+                            record.sent_kbps, skipped_ > 0);
   }
+  double budget_kbps = 0;  // unknown
   if (last_ && !record.stalled) {
     record.input = *last_;
     record.input.c = content.c;
     record.input.d = content.d;
     record.input.bandwidth_kbps =
         std::max(0.0, options_.share * record.trusted_kbps - record.label_kbps);
+    const double spendable = options_.spare > 1 ? 1 : options_.share;
+    budget_kbps = std::max(0.0, spendable * record.trusted_kbps - record.label_kbps);
     // An unknown bandwidth is no reason to change anything.
     if (record.input.bandwidth_kbps > 0) {
       decision_ = Clamp(controller_->Decide(record.input), options_.limits);
     }
   }
   record.decision = decision_;
-  gate_.StartSegment(now, record.input.bandwidth_kbps);
+  record.keyframe_rate =
+      std::min(gate_.KeyframeRate(decision_, LinkIsKnown(stats)), options_.limits.max_keyframe_fps);
+  gate_.StartSegment(now, budget_kbps);
   period_start_ = now;
   acknowledged_ = stats.bytes_acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;

@@ -27,6 +27,11 @@ struct AdaptationOptions {
   double most_growth = 4;  // planned with at most this times what was sent lately: short bursts
                            // may seem to pass faster than the link carries much
   double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped
+  // Up to this times the decided keyframes go while the link has room (send_gate.h); 1: those
+  // decided. So the share decides how many bits a keyframe has, and the rest of the link makes
+  // labels fresher.
+  double spare = 2;
+  double source_fps = 30;
   Micros period_us = 1'000'000;
 };
 
@@ -38,16 +43,18 @@ struct AdaptationRecord {
   double sent_kbps = 0;      // keyframes
   double label_kbps = 0;     // labels that went upstream
   int keyframes = 0;         // coded and handed to the link
-  int skipped = 0;           // frames at which nothing was coded because too much was sent
+  int skipped = 0;           // frames at which a keyframe was due and the link had no room for it
   bool stalled = false;      // nothing got through: the decision is kept
   ControlInput input;        // what the controller was told
   ControlDecision decision;
+  double keyframe_rate = 0;  // the most keyframes a second: with spare ones more than decided
 };
 
 // Section VI on the device: decides once a second from what the link carries, what was sent and
 // what the video shows, and drops keyframes before they are coded while the estimate was too high,
 // so that references stay valid. While nothing gets through, the last decision stands, so that the
-// quality is back with the link. The controller's scale is kept to steps that hold for some seconds
+// quality is back with the link. Keyframes beyond the decided rate go while the link would run dry
+// without them. The controller's scale is kept to steps that hold for some seconds
 // (adapt/stepped_scale.h). Stepped, without threads; times are the caller's clock.
 class Adaptation {
  public:
@@ -60,8 +67,9 @@ class Adaptation {
   // A new link: what the last one had acknowledged does not count.
   void OnConnected() { acknowledged_ = 0; }
 
-  // False while what is on its way takes the link longer than it should, or while this period's
-  // keyframes have taken more than the link carries by now (send_gate.h): no keyframe now.
+  // Asked when a keyframe is due. False while what is on its way takes the link longer than it
+  // should, or while this period's keyframes have taken more than the link carries by now
+  // (send_gate.h): no keyframe now.
   bool MayCode(Micros now, const LinkStats& stats);
   // A decision, if a period has ended since the last one (the first call starts the first).
   std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);

@@ -33,7 +33,7 @@ class AdaptationTest : public ::testing::Test {
   std::vector<ControlInput> inputs_;
   LinkStats stats_{.estimated_kbps = 500};
   Adaptation adaptation_{std::make_unique<Recorder>(&inputs_),
-                         {.start = {.base_qp = 30, .keyframe_fps = 4}, .share = 0.8}};
+                         {.start = {.base_qp = 30, .keyframe_fps = 4}, .share = 0.8, .spare = 1}};
 };
 
 TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
@@ -97,6 +97,40 @@ TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
   EXPECT_FALSE(adaptation_.MayCode(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
   EXPECT_TRUE(adaptation_.MayCode(kSecond + 600'000, stats_));   // 320 of 340
   EXPECT_EQ(adaptation_.Decide(2 * kSecond, stats_)->skipped, 1);
+}
+
+TEST_F(AdaptationTest, SpareKeyframesTakeWhatThePlanLeaves) {
+  Adaptation adaptation(std::make_unique<Recorder>(&inputs_),
+                        {.start = {.base_qp = 30, .keyframe_fps = 4},
+                         .share = 0.5,
+                         .spare = 3,
+                         .source_fps = 20});
+  EXPECT_FALSE(adaptation.Decide(0, stats_));
+  for (int i = 0; i < 8; ++i) adaptation.OnKeyframeSent(5000, false);
+  stats_.bytes_acknowledged = 40'000;
+  const auto record = adaptation.Decide(kSecond, stats_);
+  ASSERT_EQ(inputs_.size(), 1u);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_keyframe_fps, 4);  // as planned, of the 8 that went
+  EXPECT_DOUBLE_EQ(inputs_[0].last_kbps, 160);
+  EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 250);
+  EXPECT_DOUBLE_EQ(record->decision.keyframe_fps, 30);
+  EXPECT_DOUBLE_EQ(record->keyframe_rate, 30);  // the limit of all
+  // All of the link may be spent, unlike the share that is planned with ...
+  for (int i = 0; i < 8; ++i) adaptation.OnKeyframeSent(5000, false);  // 320 kb of 500
+  EXPECT_FALSE(adaptation.MayCode(kSecond + 400'000, stats_));
+  EXPECT_TRUE(adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500}));
+  // ... but only when the link would be through with what it has before the next frame.
+  EXPECT_TRUE(adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3000}));
+  EXPECT_FALSE(
+      adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3200}));
+}
+
+TEST_F(AdaptationTest, NoKeyframeIsSpareBeforeTheLinkIsKnown) {
+  Adaptation adaptation(std::make_unique<Recorder>(&inputs_),
+                        {.start = {.base_qp = 30, .keyframe_fps = 4}, .spare = 3});
+  EXPECT_FALSE(adaptation.Decide(0, {}));
+  EXPECT_DOUBLE_EQ(adaptation.Decide(kSecond, {})->keyframe_rate, 4);
+  EXPECT_DOUBLE_EQ(adaptation.Decide(2 * kSecond, stats_)->keyframe_rate, 12);
 }
 
 TEST_F(AdaptationTest, TheScaleMovesInStepsThatHold) {

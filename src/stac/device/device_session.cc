@@ -190,12 +190,15 @@ LevelMap DeviceSession::Refined(const LevelMap& levels, const Frame& coded) {
   return last_refined_;
 }
 
-std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted_qp) {
-  if (!connected_) return std::nullopt;
-  const Micros now = clock_->Now();
-  for (const FrameId lost : schedule_.ExpireUnanswered(now)) OnKeyframeLost(lost);
-  if (!schedule_.Due(frame_.pts, options_.fps)) return std::nullopt;
+bool DeviceSession::KeyframeDue() {
+  if (!connected_) return false;
+  for (const FrameId lost : schedule_.ExpireUnanswered(clock_->Now())) OnKeyframeLost(lost);
+  return schedule_.Due(frame_.pts, options_.fps);
+}
 
+std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted_qp) {
+  if (!KeyframeDue()) return std::nullopt;
+  const Micros now = clock_->Now();
   Awaited awaited{.captured = now};
   KeyframeJob job;
   const Size size = coded_size();

@@ -120,8 +120,10 @@ class DeviceSession {
   std::optional<FrameId> label_source() const;
 
   // --- keyframes ---
-  // Plans the current frame as a keyframe if the schedule and the window of unanswered keyframes
-  // allow one now. `wanted_qp` (a QP per macroblock of coded_size()) replaces the propagated levels
+  // Whether the schedule and the window of unanswered keyframes allow the current frame to become a
+  // keyframe. Those that were not answered in time count as lost.
+  bool KeyframeDue();
+  // Plans the current frame as a keyframe if one is due. `wanted_qp` (a QP per macroblock of coded_size()) replaces the propagated levels
   // (baselines).
   std::optional<KeyframeJob> PlanKeyframe(const Grid<float>* wanted_qp = nullptr);
   // At which the next keyframe will be coded.

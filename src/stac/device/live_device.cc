@@ -265,7 +265,7 @@ void LiveDevice::Impl::Adapt(const LinkStats& stats) {
   sink->OnDecision(*record);
   Configuration wanted = options.configuration;
   wanted.base_qp = record->decision.base_qp;
-  wanted.keyframe_fps = record->decision.keyframe_fps;
+  wanted.keyframe_fps = record->keyframe_rate;
   wanted.scale = record->decision.scale;
   if (wanted == options.configuration) return;
   options.configuration = wanted;
@@ -306,18 +306,17 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
                                            record.propagate_ms - record.stages.flow_ms, late_ms));
   }
 
-  bool may_code = true;
-  if (options.adaptation != nullptr) options.adaptation->OnFrame(frame);
+  Adaptation* adaptation = options.adaptation;
+  if (adaptation != nullptr) adaptation->OnFrame(frame);
+  LinkStats stats;
   if (link) {
-    const LinkStats stats = link->Stats();
+    stats = link->Stats();
     NoticeExpired(stats);
     SendLabels(stats, record);
-    if (link && options.adaptation != nullptr) {
-      Adapt(stats);
-      may_code = options.adaptation->MayCode(clock.Now(), stats);
-    }
+    if (link && adaptation != nullptr) Adapt(stats);
   }
-  if (link && !encoding && may_code) {
+  if (link && !encoding && session->KeyframeDue() &&
+      (adaptation == nullptr || adaptation->MayCode(clock.Now(), stats))) {
     Stopwatch plan;
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;

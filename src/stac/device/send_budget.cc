@@ -1,6 +1,7 @@
 #include "stac/device/send_budget.h"
 
 #include <cmath>
+#include <utility>
 
 #include "stac/adapt/stepped_scale.h"
 
@@ -36,7 +37,9 @@ double SendBudget::ExpectedKb(double base_qp, double scale) const {
 void SendBudget::OnCoded(size_t bytes, double base_qp, bool idr, double scale) {
   const double kilobits = static_cast<double>(bytes) * 8e-3;
   spent_kb_ += kilobits;
-  if (idr) return;
+  // An IDR says nothing about the next keyframe, unless all are coded alone.
+  if (idr && !std::exchange(last_was_idr_, true)) return;
+  last_was_idr_ = idr;
   // Keyframes differ by turns: half of what is expected comes from those before.
   last_kb_ = last_kb_ > 0 ? (kilobits + ExpectedKb(base_qp, scale)) / 2 : kilobits;
   last_qp_ = base_qp;

@@ -29,6 +29,7 @@ class SendBudget {
   double last_kb_ = 0;  // expected, at last_qp_ and last_scale_; 0: nothing yet
   double last_qp_ = 0;
   double last_scale_ = 1;
+  bool last_was_idr_ = false;
 };
 
 }  // namespace stac

@@ -44,6 +44,16 @@ TEST(SendBudgetTest, AnIdrSaysNothingAboutTheNextKeyframe) {
   EXPECT_TRUE(budget.Allows(0, 30));  // 220 of 250
 }
 
+TEST(SendBudgetTest, WhereAllAreCodedAloneTheLastOneCounts) {
+  SendBudget budget;
+  budget.StartSegment(0, 100);
+  budget.OnCoded(1250, 30, true);
+  EXPECT_TRUE(budget.Allows(0, 30));  // as after a first IDR
+  budget.OnCoded(1250, 30, true);     // 20 kb in all
+  EXPECT_FALSE(budget.Allows(0, 30));
+  EXPECT_TRUE(budget.Allows(60'000, 30));  // 30 of 31
+}
+
 TEST(SendBudgetTest, ASmallerPictureIsExpectedToNeedLess) {
   SendBudget budget;
   budget.StartSegment(0, 100);

@@ -1,6 +1,7 @@
 #include "stac/device/send_gate.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace stac {
 
@@ -9,10 +10,14 @@ bool SendGate::MayCode(Micros now, const ControlDecision& decision, const LinkSt
   if (options_.hold_to_bandwidth && !budget_.Allows(now, decision.base_qp, decision.scale)) {
     return false;
   }
-  if (options_.max_backlog_ms <= 0 || !link_kbps) return true;
+  if (!link_kbps) return true;
+  double most_ms = options_.max_backlog_ms > 0 ? options_.max_backlog_ms
+                                               : std::numeric_limits<double>::infinity();
+  // The link must not run dry before the next frame; what waits longer only ages.
+  if (options_.spare > 1) most_ms = std::min(most_ms, options_.frame_interval_ms);
   const double backlog_ms = static_cast<double>(stats.unsent_bytes) * 8 / std::max(*link_kbps, 1.0);
   // What has arrived is known a round trip later.
-  return backlog_ms <= options_.max_backlog_ms + stats.rtt_ms;
+  return backlog_ms <= most_ms + stats.rtt_ms;
 }
 
 }  // namespace stac

@@ -21,6 +21,18 @@ TEST(SendGateTest, WaitsForWhatIsOnItsWay) {
   EXPECT_TRUE(SendGate({.max_backlog_ms = 0}).MayCode(0, kDecision, stats, 400));
 }
 
+TEST(SendGateTest, SpareKeyframesGoOnlyWhenTheLinkWouldRunDry) {
+  const SendGate gate({.spare = 2, .frame_interval_ms = 40});
+  EXPECT_EQ(gate.KeyframeRate(kDecision, true), 10);
+  EXPECT_EQ(gate.KeyframeRate(kDecision, false), 5);
+  LinkStats stats{.rtt_ms = 50};
+  stats.unsent_bytes = 4500;  // 90 ms at 400 kb/s: the next frame and the round trip
+  EXPECT_TRUE(gate.MayCode(0, kDecision, stats, 400));
+  stats.unsent_bytes = 4600;
+  EXPECT_FALSE(gate.MayCode(0, kDecision, stats, 400));
+  EXPECT_TRUE(SendGate({.spare = 1}).MayCode(0, kDecision, stats, 400));
+}
+
 TEST(SendGateTest, KeepsASegmentToItsBandwidthIfItIsToldTo) {
   SendGate holding({}), free({.hold_to_bandwidth = false});
   for (SendGate* gate : {&holding, &free}) {

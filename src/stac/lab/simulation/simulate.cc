@@ -50,12 +50,12 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
   return fmt::format(
       "{} {} start {} {} {} limits {} {} {} {} {} compute {} {} {} {} {} {} link {} {} {} {} {} {} "
       "{} "
-      "seed {} controller {} {} {} {} {}",
+      "seed {} controller {} {} {} {} {} {}",
       o.seconds, skip, o.start.base_qp, o.start.keyframe_fps, o.start.scale, m.min_base_qp,
       m.max_base_qp, m.min_keyframe_fps, m.max_keyframe_fps, m.min_scale, c.measured, c.flow_ms,
       c.encode_ms, c.decode_ms, c.forward_ms, c.gradient_ms, l.delay_ms, l.jitter_ms, l.loss,
       l.down_kbps, l.discard_unfinished, l.gate.max_backlog_ms, l.gate.hold_to_bandwidth, o.seed,
-      static_cast<int>(system.controller), system.share, system.oracle,
+      static_cast<int>(system.controller), system.share, system.spare, system.oracle,
       static_cast<int>(system.content), system.profile);
 }
 
@@ -65,7 +65,7 @@ Result<std::string> KeyOf(const SimulationSpec& spec, const Loaded& in, const Jo
   const NetworkEntry& network = in.experiment.networks[job.network];
   // The number counts what a run's file holds.
   std::string text = fmt::format(
-      "2\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", system.name, system.spec.Canonical(), network.hash,
+      "3\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", system.name, system.spec.Canonical(), network.hash,
       network.profile.empty() ? in.calibration.hash : network.profile, in.clips[job.clip].hash,
       ToCsv(in.traces[job.type][job.trace]), OptionsText(spec.options, system, spec.skip_seconds));
   if (!system.weights.empty()) {
@@ -141,6 +141,7 @@ class Worker {
     STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench_.Network(job.network, downscale));
     StreamOptions options = spec_.options;
     options.oracle = system.oracle;
+    options.spare = system.spare;
     options.content = system.content;
     STAC_ASSIGN_OR_RETURN(const auto controller,
                           MakeRunController(system, in_.table, network, options));

@@ -37,6 +37,7 @@ struct SimulatedSystem {
   std::filesystem::path weights;  // of kTuner and kCasva
   std::string profile;            // kProfile: the system's name in the segment tables
   double share = 1;               // of the bandwidth, that the controller is told
+  double spare = 1;               // times the decided keyframes, where the link has room
   bool oracle = true;
   ContentKind content = ContentKind::kMetrics;
 };
@@ -54,7 +55,7 @@ struct SimulationSpec {
   std::vector<std::filesystem::path> tables;  // segment tables
   std::vector<NetworkType> network_types;
   std::vector<SimulatedSystem> systems;
-  StreamOptions options;    // oracle and content are the system's
+  StreamOptions options;    // oracle, spare and content are the system's
   double skip_seconds = 2;  // not scored
 };
 

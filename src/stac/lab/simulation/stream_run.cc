@@ -39,6 +39,13 @@ std::optional<FrameId> FrameOf(const Message& message) {
   return std::nullopt;
 }
 
+SendGateOptions GateOptions(const StreamOptions& options, double fps) {
+  SendGateOptions gate = options.link.gate;
+  gate.spare = options.spare;
+  gate.frame_interval_ms = 1e3 / fps;
+  return gate;
+}
+
 class Simulation {
  public:
   Simulation(const SystemSpec& spec, const StreamInputs& inputs, const LoopedClip& frames,
@@ -53,7 +60,7 @@ class Simulation {
         link_(MakeSimulatedLink(LinkOptions(options, uplink), &clock_)),
         system_(spec, inputs, frames, &clock_, tools),
         content_(options.content, frames, tools),
-        gate_(options.link.gate),
+        gate_(GateOptions(options, inputs.clip.fps)),
         score_(frames, inputs.reference, inputs.network.info().class_count),
         propagates_(ShowsPropagatedLabels(spec)) {}
 
@@ -111,10 +118,7 @@ class Simulation {
       // What was sent goes with the rate at which it was sent, as on the device; a second without
       // keyframes tells nothing about either.
       if (last.keyframes > 0) {
-        known_.last_kbps = last.coded_kbps;
-        known_.last_base_qp = last.decision.base_qp;
-        known_.last_keyframe_fps = last.keyframes;
-        known_.last_scale = last.decision.scale;
+        known_.SetSent(last.decision, last.keyframes, last.coded_kbps, held_back_);
       }
       known_.c = content.c;
       known_.d = content.d;
@@ -126,8 +130,13 @@ class Simulation {
       if (outcome.decision != last.decision && options_.link.discard_unfinished) Discard();
     }
     result_.seconds.push_back(outcome);
+    held_back_ = false;
     gate_.StartSegment(clock_.Now(), outcome.told_kbps);
-    system_.Configure(outcome.decision);
+    ControlDecision configured = outcome.decision;
+    configured.keyframe_fps =
+        std::min(gate_.KeyframeRate(outcome.decision, Known(outcome).has_value()),
+                 options_.limits.max_keyframe_fps);
+    system_.Configure(configured);
     Post(std::nullopt, Serialize(system_.device().configuration()), 0);
     return OkStatus();
   }
@@ -153,7 +162,11 @@ class Simulation {
     }
     NoticeExpired();
     SecondOutcome& second = result_.seconds.back();
-    if (coding_.ready != kNever || !MayCode(second)) return OkStatus();
+    if (coding_.ready != kNever || !device.KeyframeDue()) return OkStatus();
+    if (!MayCode(second)) {
+      held_back_ = true;
+      return OkStatus();
+    }
     Stopwatch watch;
     const auto job = system_.Plan(frame);
     if (!job) return OkStatus();
@@ -169,10 +182,13 @@ class Simulation {
     return OkStatus();
   }
 
+  // What the link carries; nullopt: before the first estimate.
+  std::optional<double> Known(const SecondOutcome& second) const {
+    if (second.told_kbps > 0 || options_.oracle) return second.told_kbps;
+    return std::nullopt;
+  }
   bool MayCode(const SecondOutcome& second) const {
-    std::optional<double> kbps;  // before the first estimate nothing is known
-    if (second.told_kbps > 0 || options_.oracle) kbps = second.told_kbps;
-    return gate_.MayCode(clock_.Now(), second.decision, link_.device->Stats(), kbps);
+    return gate_.MayCode(clock_.Now(), second.decision, link_.device->Stats(), Known(second));
   }
 
   // Messages that waited for too long are gone: whatever has not arrived may be among them.
@@ -314,6 +330,7 @@ class Simulation {
   StreamSystem system_;
   SegmentContent content_;
   ControlInput known_;  // what the controller is told
+  bool held_back_ = false;  // the link had no room for a keyframe in this second
   SendGate gate_;
   StreamScore score_;
   const bool propagates_;

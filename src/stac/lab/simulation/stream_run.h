@@ -36,6 +36,7 @@ struct StreamOptions {
   ControlDecision start;  // of the first second
   ControlLimits limits;
   bool oracle = true;  // controllers are told what the trace will carry; else the estimate
+  double spare = 1;    // keyframes beyond the decided rate (device/send_gate.h)
   ContentKind content = ContentKind::kMetrics;
   ComputeTimes compute;
   LinkSettings link;
