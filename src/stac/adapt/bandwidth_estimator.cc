@@ -16,6 +16,11 @@ constexpr Micros kLongestLowerBound = 300'000;
 constexpr Micros kLeastBoundTime = 100'000;
 // Enough busy time to forget measurements because of their age.
 constexpr Micros kEnoughBusyTime = 30'000;
+// A link that was not found busy for so long although this share of the estimate went through it
+// is taken for so much faster.
+constexpr Micros kQuietTime = 1'000'000;
+constexpr double kUsedShare = 0.5;
+constexpr double kLift = 1.25;
 // Acknowledgements may be this late without a standstill.
 constexpr Micros kAcknowledgementDelay = 30'000;
 
@@ -68,6 +73,9 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
   if (busy_at_start && busy_at_end && now > last_growth_) {
     AddMeasurement({now, std::min(now - last_growth_, kLongestMeasurement),
                     total_bytes - total_acknowledged_});
+    lift_ = 1;
+    quiet_start_ = now;
+    quiet_base_ = total_bytes;
   } else if (now > bound_start_ && (total_bytes - bound_base_ >= options_.least_burst ||
                                     now - bound_start_ >= kLeastBoundTime || Kbps(now) == 0)) {
     AddLowerBound(now, ToKbps(total_bytes - bound_base_, now - bound_start_));
@@ -76,8 +84,17 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
     bound_start_ = now;
     bound_base_ = total_bytes;
   }
+  LiftIfUsed(now, total_bytes);
   total_acknowledged_ = total_bytes;
   last_growth_ = now;
+}
+
+void BandwidthEstimator::LiftIfUsed(Micros now, int64_t total_bytes) {
+  if (now - quiet_start_ < kQuietTime) return;
+  const double used = ToKbps(total_bytes - quiet_base_, now - quiet_start_);
+  if (used >= kUsedShare * lift_ * MeanKbps()) lift_ *= kLift;
+  quiet_start_ = now;
+  quiet_base_ = total_bytes;
 }
 
 void BandwidthEstimator::AddMeasurement(const Measurement& measurement) {
@@ -113,7 +130,7 @@ double BandwidthEstimator::MeanKbps() const {
 }
 
 double BandwidthEstimator::Kbps(Micros now) const {
-  double kbps = MeanKbps();
+  double kbps = lift_ * MeanKbps();
   if (!lower_bounds_.empty()) kbps = std::max(kbps, lower_bounds_.front().kbps);
   if (sent_.empty()) return kbps;
   const Micros expected = std::max(last_growth_, sent_.front().time + round_trip_);

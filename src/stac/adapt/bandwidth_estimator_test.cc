@@ -132,6 +132,37 @@ TEST(BandwidthEstimatorTest, IdleAndSparseSendersKeepTheEstimate) {
   EXPECT_NEAR(bench.Kbps(), before, 0.02 * before);
 }
 
+TEST(BandwidthEstimatorTest, WhoUsesTheEstimateAndNeverFindsTheLinkBusyIsToldMore) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 1500);
+  estimator.OnAcknowledged(40 * kMs, 250, 30 * kMs);
+  estimator.OnAcknowledged(140 * kMs, 500, 30 * kMs);
+  estimator.OnAcknowledged(240 * kMs, 1500, 30 * kMs);
+  EXPECT_DOUBLE_EQ(estimator.Kbps(240 * kMs), 1000 * 8 / 200.0);  // 40 kb/s
+  // A frame in one packet every 100 ms, through long before the next.
+  int64_t sent = 1500;
+  Micros now = 300 * kMs;
+  const auto stream = [&](int seconds, double share) {
+    for (const Micros end = now + seconds * 1000 * kMs; now < end; now += 100 * kMs) {
+      sent += static_cast<int64_t>(share * estimator.Kbps(now) / 8 * 100);
+      estimator.OnSent(now, sent);
+      estimator.OnAcknowledged(now + 40 * kMs, sent, 30 * kMs);
+    }
+  };
+  stream(2, 0.3);
+  const double before = estimator.Kbps(now);
+  stream(5, 0.3);  // a camera that sees little
+  EXPECT_DOUBLE_EQ(estimator.Kbps(now), before);
+  stream(6, 0.6);
+  EXPECT_GT(estimator.Kbps(now), 2 * before);
+  // The link is found busy: what is measured counts, and only that.
+  for (int i = 0; i < 12; ++i, now += 100 * kMs) {
+    estimator.OnSent(now, sent += 5000);
+    estimator.OnAcknowledged(now, sent - 4000, 30 * kMs);
+  }
+  EXPECT_NEAR(estimator.Kbps(now), 5000 * 8 / 100.0, 80);
+}
+
 TEST(BandwidthEstimatorTest, AnOutageDecaysAndIsOverWithinTwoSeconds) {
   Bench bench(30);
   bench.Run(3000, 5000, Frames(40'000, 100));
