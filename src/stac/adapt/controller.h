@@ -26,11 +26,11 @@ struct ControlInput {
   double c = 0;  // content_metrics.h, averages of the last segment
   double d = 0;
 
-  // Tells of a segment in which `keyframe_fps` keyframes a second were sent with `decision` and
-  // took `kbps`: what the decided rate would have taken, because the controller did not plan with
-  // spare keyframes (device/send_gate.h), nor should it make coarser what was only held back
-  // because the link had no room (`held_back`). A rate that stayed below for other reasons, such as
-  // a busy server, counts as it was.
+  // Tells of a segment in which `keyframe_fps` (> 0) keyframes a second were sent with `decision`
+  // and took `kbps`: what the decided rate would have taken, since the controller did not plan with
+  // spare keyframes (device/send_gate.h), and since it would ask for ever fewer and larger ones if
+  // those that the link had no room for (`held_back`) counted as not wanted. A rate that stayed
+  // below for other reasons, such as a busy server, counts as it was.
   void SetSent(const ControlDecision& decision, double keyframe_fps, double kbps, bool held_back);
 };
 

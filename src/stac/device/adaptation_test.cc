@@ -100,11 +100,9 @@ TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
 }
 
 TEST_F(AdaptationTest, SpareKeyframesTakeWhatThePlanLeaves) {
-  Adaptation adaptation(std::make_unique<Recorder>(&inputs_),
-                        {.start = {.base_qp = 30, .keyframe_fps = 4},
-                         .share = 0.5,
-                         .spare = 3,
-                         .source_fps = 20});
+  Adaptation adaptation(
+      std::make_unique<Recorder>(&inputs_),
+      {.start = {.base_qp = 30, .keyframe_fps = 4}, .share = 0.5, .spare = 3, .source_fps = 20});
   EXPECT_FALSE(adaptation.Decide(0, stats_));
   for (int i = 0; i < 8; ++i) adaptation.OnKeyframeSent(5000, false);
   stats_.bytes_acknowledged = 40'000;

@@ -123,8 +123,8 @@ class DeviceSession {
   // Whether the schedule and the window of unanswered keyframes allow the current frame to become a
   // keyframe. Those that were not answered in time count as lost.
   bool KeyframeDue();
-  // Plans the current frame as a keyframe if one is due. `wanted_qp` (a QP per macroblock of coded_size()) replaces the propagated levels
-  // (baselines).
+  // Plans the current frame as a keyframe if one is due. `wanted_qp` (a QP per macroblock of
+  // coded_size()) replaces the propagated levels (baselines).
   std::optional<KeyframeJob> PlanKeyframe(const Grid<float>* wanted_qp = nullptr);
   // At which the next keyframe will be coded.
   Size coded_size() const { return CodedSize(full_size(), configuration_.scale); }

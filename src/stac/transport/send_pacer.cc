@@ -21,8 +21,22 @@ void SendPacer::OnSent(Micros now, int64_t bytes) {
   sent_ += bytes;
   next_send_ = std::max(next_send_, now - kBurst) +
                static_cast<Micros>(static_cast<double>(bytes) * 1e6 / BytesPerSecond(now));
-  estimator_.OnSent(now, sent_);
-  attempt_.OnSent(now, sent_);
+  marks_.push_back({sent_, repeated_});
+  estimator_.OnSent(now, sent_ + repeated_);
+  attempt_.OnSent(now, sent_ + repeated_);
+}
+
+void SendPacer::OnRepeated(Micros now, int64_t total_bytes) {
+  repeated_ = std::max(repeated_, total_bytes - forgotten_);
+  if (BytesInFlight() == 0) return ForgetRepeated();
+  estimator_.OnSent(now, sent_ + repeated_);
+  attempt_.OnSent(now, sent_ + repeated_);
+}
+
+// Nobody will acknowledge what was repeated after the last packet.
+void SendPacer::ForgetRepeated() {
+  forgotten_ += repeated_ - passed_;
+  repeated_ = passed_;
 }
 
 void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
@@ -35,8 +49,15 @@ void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
   shortest_ms_[0] = std::min(shortest_ms_[0], rtt_ms);
   acknowledged_ = std::max(acknowledged_, total_bytes);
   const auto shortest = static_cast<Micros>(ShortestMs() * 1000);
-  estimator_.OnAcknowledged(now, acknowledged_, shortest);
-  attempt_.OnAcknowledged(now, acknowledged_, shortest);
+  // First in, first out: what was repeated before an acknowledged packet has passed too.
+  for (; !marks_.empty() && marks_.front().sent <= acknowledged_; marks_.pop_front()) {
+    passed_ = marks_.front().repeated;
+  }
+  for (BandwidthEstimator* estimator : {&estimator_, &attempt_}) {
+    estimator->OnAcknowledged(now, acknowledged_ + passed_, shortest);
+    if (BytesInFlight() == 0) estimator->OnWithdrawn(repeated_ - passed_);
+  }
+  if (BytesInFlight() == 0) ForgetRepeated();
 }
 
 double SendPacer::ShortestMs() const { return std::min(shortest_ms_[0], shortest_ms_[1]); }

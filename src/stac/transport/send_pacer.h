@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 
 #include "stac/adapt/bandwidth_estimator.h"
 #include "stac/base/clock.h"
@@ -15,6 +16,10 @@ class SendPacer {
  public:
   // `bytes` were handed to the network.
   void OnSent(Micros now, int64_t bytes);
+  // `total_bytes` were sent again so far, unasked or because they were lost. They take the link's
+  // time too, so they count in what it carries: on a slow link SRT repeats all that is in flight
+  // until it has learnt the round trip time.
+  void OnRepeated(Micros now, int64_t total_bytes);
   // `total_bytes` of all that was sent have arrived; rtt_ms: the current round trip time.
   void OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms);
 
@@ -29,6 +34,12 @@ class SendPacer {
   double EstimateKbps(Micros now) const { return estimator_.Kbps(now); }
 
  private:
+  // A packet, and what had been repeated before it.
+  struct Mark {
+    int64_t sent;
+    int64_t repeated;
+  };
+  void ForgetRepeated();
   double ShortestMs() const;
   double BytesPerSecond(Micros now) const;
 
@@ -38,6 +49,10 @@ class SendPacer {
   BandwidthEstimator attempt_{{.least_burst = 0}};
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
+  std::deque<Mark> marks_;  // of what is not acknowledged yet
+  int64_t repeated_ = 0;    // all that counts
+  int64_t passed_ = 0;      // of it, what has passed the link for certain
+  int64_t forgotten_ = 0;   // repeated, and not counted: nothing was sent after it
   double round_trip_ms_ = 0;              // current
   double shortest_ms_[2] = {1000, 1000};  // of the running and the last complete period
   Micros period_start_ = 0;

@@ -51,6 +51,34 @@ TEST(SendPacerTest, GrowsOnAShortPathWherePacketsAreAcknowledgedOneByOne) {
   EXPECT_LT(half_ms, 1000);  // half a second; at the pace of the start it would be twenty
 }
 
+// A slow link, first in, first out, on which everything in flight is sent twice more.
+TEST(SendPacerTest, WhatIsRepeatedCountsInWhatTheLinkCarries) {
+  SendPacer pacer;
+  constexpr int64_t kPacket = 1250;  // 100 ms at 100 kb/s
+  for (int i = 0; i < 6; ++i) pacer.OnSent(0, kPacket);
+  pacer.OnRepeated(30'000, 6 * kPacket);
+  pacer.OnRepeated(60'000, 12 * kPacket);
+  Micros now = 0;
+  for (int i = 1; i <= 5; ++i) pacer.OnAcknowledged(now += 100'000, i * kPacket, 1);
+  EXPECT_NEAR(pacer.EstimateKbps(now), 100, 10);
+  // A packet that stands behind all of it, and one behind that.
+  pacer.OnSent(now, kPacket);
+  pacer.OnSent(now, kPacket);
+  pacer.OnAcknowledged(now += 100'000, 6 * kPacket, 1);
+  pacer.OnAcknowledged(now += 1'300'000, 7 * kPacket, 1);
+  EXPECT_EQ(pacer.acknowledged(), 7 * kPacket);
+  // A long wait counts as 200 ms at most (bandwidth_estimator.cc), so it may seem faster, not slower.
+  EXPECT_GT(pacer.EstimateKbps(now), 90);
+  // What was repeated after the last packet is not waited for.
+  pacer.OnRepeated(now, 13 * kPacket);
+  pacer.OnAcknowledged(now += 100'000, 8 * kPacket, 1);
+  EXPECT_EQ(pacer.BytesInFlight(), 0);
+  const double after = pacer.EstimateKbps(now);
+  EXPECT_GT(after, 90);
+  pacer.OnRepeated(now, 20 * kPacket);
+  EXPECT_DOUBLE_EQ(pacer.EstimateKbps(now + 5'000'000), after);
+}
+
 TEST(SendPacerTest, AStandstillLowersTheEstimate) {
   SendPacer pacer;
   for (int ms = 0; ms < 500; ms += 10) {

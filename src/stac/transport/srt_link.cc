@@ -160,6 +160,7 @@ void SrtLink::UpdatePace(std::unique_lock<std::mutex>& lock) {
                      srt_bistats(socket_, &srt, 0, 1) != SRT_ERROR;
   lock.lock();
   if (!known) return;
+  pacer_.OnRepeated(clock_.Now(), static_cast<int64_t>(srt.byteRetransTotal));
   pacer_.OnAcknowledged(clock_.Now(), pacer_.sent() - static_cast<int64_t>(unacknowledged),
                         srt.msRTT);
 }

@@ -112,8 +112,8 @@ NetworkType ReadNetworkType(TomlReader& reader, const toml::table& table) {
 }
 
 void ReadSystem(TomlReader& reader, const toml::table& table, SimulationSpec& out) {
-  reader.OnlyKeys(
-      table, {"name", "spec", "controller", "weights", "profile", "share", "spare", "bandwidth", "content"});
+  reader.OnlyKeys(table, {"name", "spec", "controller", "weights", "profile", "share", "spare",
+                          "bandwidth", "content"});
   auto spec = SystemSpec::Parse(reader.NeededText(table, "spec"));
   if (spec && !IsAdaptive(*spec)) {
     spec = Fail("{} cannot change while it runs; use stac, accmpeg, casva or grace+",

@@ -329,7 +329,7 @@ class Simulation {
   SimulatedLinkPair link_;
   StreamSystem system_;
   SegmentContent content_;
-  ControlInput known_;  // what the controller is told
+  ControlInput known_;      // what the controller is told
   bool held_back_ = false;  // the link had no room for a keyframe in this second
   SendGate gate_;
   StreamScore score_;
