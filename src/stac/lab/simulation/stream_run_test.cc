@@ -125,6 +125,25 @@ TEST_F(StreamRunTest, IsDeterministic) {
   }
 }
 
+TEST_F(StreamRunTest, SpareKeyframesFreshenLabelsForWhatThePlanLeaves) {
+  options_.start.keyframe_fps = 2;
+  const Trace trace = ConstantTrace(400);
+  Scripted planned_controller(options_.start), spare_controller(options_.start);
+  const StreamResult planned = Run("stac", trace, planned_controller);
+  options_.spare = 3;
+  const StreamResult spare = Run("stac", trace, spare_controller);
+  EXPECT_GT(Summarize(spare, 2).pa, Summarize(planned, 2).pa);
+  EXPECT_GT(Summarize(spare, 2).use_percent, 1.5 * Summarize(planned, 2).use_percent);
+  EXPECT_EQ(Summarize(spare, 2).overshoot_percent, 0);
+  for (size_t i = 1; i < spare.seconds.size(); ++i) {
+    EXPECT_EQ(planned.seconds[i].keyframes, 2) << i;
+    EXPECT_GT(spare.seconds[i].keyframes, 2) << i;
+    EXPECT_LE(spare.seconds[i].keyframes, 7) << i;
+  }
+  // The controller hears of the two that it planned with.
+  for (const ControlInput& input : spare_controller.inputs) EXPECT_EQ(input.last_keyframe_fps, 2);
+}
+
 TEST_F(StreamRunTest, EveryFrameHasLabelsAtTheTimeOfFlow) {
   for (const double kbps : {30.0, 300.0, 3000.0}) {
     const StreamSummary summary = Summarize(Run("stac", ConstantTrace(kbps)), 2);
