@@ -136,12 +136,13 @@ TEST(BandwidthEstimatorTest, WhoUsesTheEstimateAndNeverFindsTheLinkBusyIsToldMor
   BandwidthEstimator estimator;
   estimator.OnSent(0, 1500);
   estimator.OnAcknowledged(40 * kMs, 250, 30 * kMs);
-  estimator.OnAcknowledged(140 * kMs, 500, 30 * kMs);
-  estimator.OnAcknowledged(240 * kMs, 1500, 30 * kMs);
+  estimator.OnAcknowledged(140 * kMs, 750, 30 * kMs);
+  estimator.OnAcknowledged(240 * kMs, 1250, 30 * kMs);
   EXPECT_DOUBLE_EQ(estimator.Kbps(240 * kMs), 1000 * 8 / 200.0);  // 40 kb/s
+  estimator.OnAcknowledged(300 * kMs, 1500, 30 * kMs);
   // A frame in one packet every 100 ms, through long before the next.
   int64_t sent = 1500;
-  Micros now = 300 * kMs;
+  Micros now = 400 * kMs;
   const auto stream = [&](int seconds, double share) {
     for (const Micros end = now + seconds * 1000 * kMs; now < end; now += 100 * kMs) {
       sent += static_cast<int64_t>(share * estimator.Kbps(now) / 8 * 100);
