@@ -76,9 +76,11 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
     record.input.d = content.d;
     record.input.bandwidth_kbps =
         std::max(0.0, options_.share * record.trusted_kbps - record.label_kbps);
-    const double spendable = options_.spare > 1 ? 1 : options_.share;
-    // Labels that take all of it leave a second its first keyframe.
-    budget_kbps = std::max(1.0, spendable * record.trusted_kbps - record.label_kbps);
+    if (record.trusted_kbps > 0) {
+      const double spendable = options_.spare > 1 ? 1 : options_.share;
+      // Labels that take all of it leave a second its first keyframe.
+      budget_kbps = std::max(1.0, spendable * record.trusted_kbps - record.label_kbps);
+    }
     // An unknown bandwidth is no reason to change anything.
     if (record.input.bandwidth_kbps > 0) {
       decision_ = Clamp(controller_->Decide(record.input), options_.limits);

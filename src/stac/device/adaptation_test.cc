@@ -61,6 +61,9 @@ TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_.estimated_kbps = 0;
   adaptation_.OnKeyframeSent(25'000, false);
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->decision.base_qp, 30);
+  // Nor is there a budget to keep to.
+  adaptation_.OnKeyframeSent(25'000, false);
+  EXPECT_TRUE(adaptation_.MayCode(kSecond + 1, stats_));
   // An outage: nothing is acknowledged, the estimate decays.
   stats_ = {.estimated_kbps = 3, .unsent_bytes = 5000};
   const auto record = adaptation_.Decide(2 * kSecond, stats_);
@@ -121,6 +124,16 @@ TEST_F(AdaptationTest, SpareKeyframesTakeWhatThePlanLeaves) {
   EXPECT_TRUE(adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3000}));
   EXPECT_FALSE(
       adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3200}));
+}
+
+TEST_F(AdaptationTest, LabelsThatTakeTheWholeLinkLeaveASecondItsFirstKeyframe) {
+  adaptation_.OnKeyframeSent(1000, false);
+  adaptation_.OnLabelsSent(100'000);
+  stats_.bytes_acknowledged = 101'000;
+  ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));
+  EXPECT_TRUE(adaptation_.MayCode(kSecond + 1, stats_));
+  adaptation_.OnKeyframeSent(1000, false);
+  EXPECT_FALSE(adaptation_.MayCode(kSecond + 900'000, stats_));
 }
 
 TEST_F(AdaptationTest, NoKeyframeIsSpareBeforeTheLinkIsKnown) {
