@@ -49,10 +49,10 @@ class SendPacer {
   BandwidthEstimator attempt_{{.least_burst = 0}};
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
-  std::deque<Mark> marks_;  // of what is not acknowledged yet
-  int64_t repeated_ = 0;    // all that counts
-  int64_t passed_ = 0;      // of it, what has passed the link for certain
-  int64_t forgotten_ = 0;   // repeated, and not counted: nothing was sent after it
+  std::deque<Mark> marks_;                // of what is not acknowledged yet
+  int64_t repeated_ = 0;                  // all that counts
+  int64_t passed_ = 0;                    // of it, what has passed the link for certain
+  int64_t forgotten_ = 0;                 // repeated, and not counted: nothing was sent after it
   double round_trip_ms_ = 0;              // current
   double shortest_ms_[2] = {1000, 1000};  // of the running and the last complete period
   Micros period_start_ = 0;

@@ -67,7 +67,8 @@ TEST(SendPacerTest, WhatIsRepeatedCountsInWhatTheLinkCarries) {
   pacer.OnAcknowledged(now += 100'000, 6 * kPacket, 1);
   pacer.OnAcknowledged(now += 1'300'000, 7 * kPacket, 1);
   EXPECT_EQ(pacer.acknowledged(), 7 * kPacket);
-  // A long wait counts as 200 ms at most (bandwidth_estimator.cc), so it may seem faster, not slower.
+  // A long wait counts as 200 ms at most (bandwidth_estimator.cc), so it may seem faster, not
+  // slower.
   EXPECT_GT(pacer.EstimateKbps(now), 90);
   // What was repeated after the last packet is not waited for.
   pacer.OnRepeated(now, 13 * kPacket);
