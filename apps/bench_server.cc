@@ -116,7 +116,7 @@ Status RunBench(const Options& options) {
   less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, less));
-  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
+  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss, .chroma = false};
 
   // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
   // a new size choose algorithms and memory; they do not count.

@@ -10,13 +10,13 @@ namespace stac {
 
 // What kind of file it is shows in its first bytes; the loaders report what cannot be read.
 Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
-                                 Precision precision) {
+                                 Precision precision, Passes passes) {
   if (precision == Precision::kHalf && !device.is_cuda())
     return Fail("half precision needs a CUDA device: use single precision on a CPU");
   std::array<char, 8> start{};
   std::ifstream(path, std::ios::binary).read(start.data(), start.size());
   if (IsStacnet(AsBytes({start.data(), start.size()}))) return OpenStacnet(path, device, precision);
-  return OpenTorchScript(path, device, precision);
+  return OpenTorchScript(path, device, precision, passes);
 }
 
 Result<std::unique_ptr<Segmenter>> LoadSegmenter(const std::string& path,

@@ -67,13 +67,14 @@ RgbWeights WeightsOf(const ColorSpec& color) {
           .b_from_cb = 2 * (1 - kb) * chroma};
 }
 
-// As floats in the processor's memory; from a GPU by way of page-locked memory, which it fills
-// several times faster.
-at::Tensor OnHost(const at::Tensor& values) {
-  if (values.device().is_cpu()) return values.to(at::kFloat);
-  const auto host = at::empty(values.sizes(), at::TensorOptions(at::kFloat).pinned_memory(true));
-  host.copy_(values);
-  return host;
+// From a GPU by way of page-locked memory, which it fills several times faster. plane: [H,W].
+Grid<float> GridFromPlane(const at::Tensor& plane) {
+  const auto host = at::empty(
+      plane.sizes(), at::TensorOptions(at::kFloat).pinned_memory(!plane.device().is_cpu()));
+  host.copy_(plane);
+  Grid<float> grid(static_cast<int>(plane.size(1)), static_cast<int>(plane.size(0)));
+  std::copy_n(host.data_ptr<float>(), grid.size(), grid.data());
+  return grid;
 }
 
 // What repeating the last column and row needs on the way back: their sums, [3,height,width].
@@ -86,7 +87,7 @@ at::Tensor FoldPadding(at::Tensor by_rgb, int64_t height, int64_t width) {
 
 // Fills the gradient from rows [begin, end) of chroma samples. folded: [3,h,w] floats. A frame's
 // pixels beyond the last whole square were not looked at.
-template <int kDownscale>
+template <int kDownscale, bool kChroma>
 void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t begin, int64_t end,
                     InputGradient& gradient) {
   // Averaging spreads a gradient evenly.
@@ -100,8 +101,8 @@ void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t
   const int64_t plane = folded.stride(0), stride = folded.stride(1);
   const auto columns = static_cast<int>(folded.size(2)) * kDownscale / 2;
   for (int64_t j = begin; j < end; ++j) {
-    float* __restrict cb = gradient.cb.Row(static_cast<int>(j)).data();
-    float* __restrict cr = gradient.cr.Row(static_cast<int>(j)).data();
+    float* __restrict cb = kChroma ? gradient.cb.Row(static_cast<int>(j)).data() : nullptr;
+    float* __restrict cr = kChroma ? gradient.cr.Row(static_cast<int>(j)).data() : nullptr;
     for (int64_t y = 2 * j; y < 2 * j + 2; ++y) {
       const float* __restrict r = data + y / kDownscale * stride;
       const float* __restrict g = r + plane;
@@ -111,6 +112,7 @@ void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t
         const int left = 2 * i / kDownscale, right = (2 * i + 1) / kDownscale;
         luma[2 * i] = by_luma * (r[left] + g[left] + b[left]);
         luma[2 * i + 1] = by_luma * (r[right] + g[right] + b[right]);
+        if constexpr (!kChroma) continue;
         const float green = g[left] + g[right];
         cb[i] += cb_of_g * green + cb_of_b * (b[left] + b[right]);
         cr[i] += cr_of_g * green + cr_of_r * (r[left] + r[right]);
@@ -270,22 +272,56 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
   return labels;
 }
 
-InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
-                              int downscale) {
+FramePlanes PlaneGradients(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
+                           int downscale, bool chroma) {
   at::NoGradGuard no_gradient;
+  const RgbWeights weights = WeightsOf(color);
+  at::Tensor full = FoldPadding(by_rgb[0], height / downscale, width / downscale).unsqueeze(0);
+  if (downscale > 1) {
+    // Averaging spreads a gradient evenly; pixels beyond the last whole square were not looked at.
+    const int64_t right = full.size(3) * downscale, bottom = full.size(2) * downscale;
+    full = at::constant_pad_nd(at::upsample_nearest2d(full, {bottom, right}),
+                               {0, width - right, 0, height - bottom})
+               .div_(downscale * downscale);
+  }
+  FramePlanes gradients{.luma = full.sum(1, /*keepdim=*/true) * weights.luma};
+  if (chroma) {
+    const auto sums = at::avg_pool2d(full, {2, 2}) * 4;
+    const auto r = sums.select(1, 0), g = sums.select(1, 1), b = sums.select(1, 2);
+    gradients.chroma = at::stack({weights.g_from_cb * g + weights.b_from_cb * b,
+                                  weights.r_from_cr * r + weights.g_from_cr * g},
+                                 1);
+  }
+  return gradients;
+}
+
+InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
+                              int downscale, bool chroma) {
+  at::NoGradGuard no_gradient;
+  InputGradient gradient;
+  if (!by_rgb.device().is_cpu()) {
+    const FramePlanes planes =
+        PlaneGradients(std::move(by_rgb), color, width, height, downscale, chroma);
+    gradient.y = GridFromPlane(planes.luma[0][0]);
+    if (chroma) gradient.cb = GridFromPlane(planes.chroma[0][0]);
+    if (chroma) gradient.cr = GridFromPlane(planes.chroma[0][1]);
+    return gradient;
+  }
   const int small_width = width / downscale, small_height = height / downscale;
-  const auto folded = FoldPadding(OnHost(by_rgb)[0], small_height, small_width);
+  const auto folded = FoldPadding(by_rgb.to(at::kFloat)[0], small_height, small_width);
   TORCH_CHECK(folded.size(1) == small_height && folded.size(2) == small_width &&
                   folded.stride(2) == 1 && width % 2 == 0 && height % 2 == 0,
               "the gradient does not belong to the frame");
-  InputGradient gradient{Grid<float>(width, height), Grid<float>(width / 2, height / 2),
-                         Grid<float>(width / 2, height / 2)};
-  const RgbWeights weights = WeightsOf(color);
-  at::parallel_for(0, small_height * downscale / 2, 16, [&](int64_t begin, int64_t end) {
-    if (downscale == 1) return SamplesFromRgb<1>(folded, weights, begin, end, gradient);
-    if (downscale == 2) return SamplesFromRgb<2>(folded, weights, begin, end, gradient);
-    SamplesFromRgb<4>(folded, weights, begin, end, gradient);
-  });
+  gradient.y = Grid<float>(width, height);
+  if (chroma) gradient.cb = gradient.cr = Grid<float>(width / 2, height / 2);
+  const auto run = [&](auto rows) {
+    at::parallel_for(
+        0, small_height * downscale / 2, 16,
+        [&](int64_t begin, int64_t end) { rows(folded, WeightsOf(color), begin, end, gradient); });
+  };
+  if (downscale == 1) run(chroma ? SamplesFromRgb<1, true> : SamplesFromRgb<1, false>);
+  if (downscale == 2) run(chroma ? SamplesFromRgb<2, true> : SamplesFromRgb<2, false>);
+  if (downscale == 4) run(chroma ? SamplesFromRgb<4, true> : SamplesFromRgb<4, false>);
   return gradient;
 }
 

@@ -47,8 +47,13 @@ LabelMap LabelsFromLogits(const at::Tensor& logits);
 // From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x
 // height: what differentiating RgbFromPlanes gives, in one pass instead of one for each of its
 // steps. The input is the frame's RGB, averaged over squares of `downscale` (1, 2, 4) pixels, with
-// the last column and row repeated as far as it is larger. `by_rgb` may be overwritten.
+// the last column and row repeated as far as it is larger. `by_rgb` may be overwritten. Without
+// `chroma`, cb and cr are empty.
 InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
-                              int downscale);
+                              int downscale, bool chroma);
+// The same where `by_rgb` lies, in steps of ATen: what GradientFromRgb does on a GPU, so that planes
+// come back instead of three floats for each pixel. Without `chroma`, that is undefined.
+FramePlanes PlaneGradients(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
+                           int downscale, bool chroma);
 
 }  // namespace stac

@@ -99,7 +99,8 @@ TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
       at::manual_seed(5);
       const auto by_rgb = at::randn(padded.sizes(), at::kDouble);
       const auto plain = torch::autograd::grad({padded}, {planes.luma, planes.chroma}, {by_rgb});
-      const InputGradient gradient = GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale);
+      const InputGradient gradient =
+          GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/true);
       const auto difference = [](const Grid<float>& grid, const at::Tensor& expected) {
         const auto values =
             at::from_blob(const_cast<float*>(grid.data()), {grid.height(), grid.width()});
@@ -108,6 +109,18 @@ TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
       EXPECT_LT(difference(gradient.y, plain[0][0][0]), 1e-6) << downscale;
       EXPECT_LT(difference(gradient.cb, plain[1][0][0]), 1e-6) << downscale;
       EXPECT_LT(difference(gradient.cr, plain[1][0][1]), 1e-6) << downscale;
+
+      const InputGradient luma_only =
+          GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/false);
+      EXPECT_EQ(luma_only.y, gradient.y);
+      EXPECT_TRUE(luma_only.cb.empty() && luma_only.cr.empty());
+
+      const FramePlanes planes_of_gradient =
+          PlaneGradients(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/true);
+      EXPECT_TRUE(at::allclose(planes_of_gradient.luma, plain[0], 0, 1e-6)) << downscale;
+      EXPECT_TRUE(at::allclose(planes_of_gradient.chroma, plain[1], 0, 1e-6)) << downscale;
+      EXPECT_FALSE(PlaneGradients(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/false)
+                       .chroma.defined());
     }
   }
 }

@@ -37,7 +37,7 @@ at::Tensor LogitsFromOutput(const c10::IValue& output) {
 }  // namespace
 
 Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device,
-                                     Precision precision) {
+                                     Precision precision, Passes passes) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path));
   TorchNetwork network;
   network.device = device;
@@ -52,6 +52,8 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
       network.info.parameters += parameter.numel();
       parameter.set_requires_grad(false);
     }
+    if (passes == Passes::kForward && device.is_cpu())
+      module = torch::jit::optimize_for_inference(module);
     network.forward = [module](const at::Tensor& rgb) mutable {
       // The profiling executor compiles anew for every size and for runs with and without gradient
       // (seconds each), and is then no faster on a CPU than plain interpretation.

@@ -1,12 +1,15 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <map>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -224,7 +227,8 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
       Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
     results[i].gradients.push_back(
-        GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1));
+        GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1,
+                        objective->chroma));
   }
   const double gradient_ms = watch.Lap() / static_cast<double>(count);
   for (Segmentation& result : results) result.gradient_ms = gradient_ms;
@@ -273,7 +277,7 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   const auto add = [&](const torch::autograd::variable_list& by_input, double magnified) {
     result.gradients.push_back(GradientFromRgb(Times(by_input.front(), 1 / magnified),
                                                frame.color(), frame.width(), frame.height(),
-                                               downscale));
+                                               downscale, objective.chroma));
   };
   at::AutoGradMode with_gradient(true);
   const auto raw = RawLogits(input);
@@ -403,7 +407,25 @@ Result<at::Device> ChooseDevice(const std::string& name) {
   return Fail("no CUDA device is available to LibTorch: use --device cpu, or a LibTorch with CUDA");
 }
 
+namespace {
+
+// A network's pass asks for the same few hundred megabytes again and again. By default glibc gives
+// blocks of such sizes back to the kernel, which then clears every page of the next ones: a quarter
+// of a pass at 2048x1024 (docs/results.md).
+void KeepFreedMemory() {
+#ifdef __GLIBC__
+  static std::once_flag once;
+  std::call_once(once, [] {
+    mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  });
+#endif
+}
+
+}  // namespace
+
 void PrepareInferenceThread(int threads) {
+  KeepFreedMemory();
   const int cores = static_cast<int>(std::thread::hardware_concurrency());
   const int wanted = std::max(2, threads > 0 ? threads : cores);
   if (at::get_num_threads() != wanted) at::set_num_threads(wanted);

@@ -40,19 +40,25 @@ Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
 // "auto" (CUDA where there is one), "cpu" or "cuda".
 Result<at::Device> ChooseDevice(const std::string& name);
 
+// kForward: no gradient will be asked for, which lets LibTorch rearrange a TorchScript network for
+// the CPU.
+enum class Passes { kForwardAndBackward, kForward };
+
 // A TorchScript file as LoadSegmenter describes it.
 Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device,
-                                     Precision precision = Precision::kFloat);
+                                     Precision precision = Precision::kFloat,
+                                     Passes passes = Passes::kForwardAndBackward);
 
 // Either kind of file that LoadSegmenter takes, by its first bytes.
 Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
-                                 Precision precision = Precision::kFloat);
+                                 Precision precision = Precision::kFloat,
+                                 Passes passes = Passes::kForwardAndBackward);
 
 // A network whose parameters were made 16 bits wide, as one of floats.
 TorchForward InHalfPrecision(TorchForward forward);
 
-// Prepares the calling thread for inference: denormal numbers become zero (also in the worker
-// threads), and `threads` threads (0: all cores) but at least 2 work on an operation, because
+// Prepares the calling thread for inference: freed tensors' memory is kept for the next ones,
+// denormal numbers become zero (also in the worker threads), and `threads` threads (0: all cores) but at least 2 work on an operation, because
 // ATen 1.13 does not use oneDNN for single images with one thread. Cheap when already done.
 void PrepareInferenceThread(int threads);
 

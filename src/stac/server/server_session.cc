@@ -30,6 +30,7 @@ ServerSession::ServerSession(ServerOptions options, Profile profile, NetworkInfo
   if (options_.rule == AllocationRule::kPaper) {
     options_.objective.kind = ObjectiveKind::kFakeLabelLoss;
   }
+  options_.objective.chroma = options_.sensitivity.chroma_weight > 0;
 }
 
 ServerSession::~ServerSession() = default;
