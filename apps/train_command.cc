@@ -1,4 +1,5 @@
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "stac/lab/train/dataset.h"
 #include "stac/lab/train/recipe.h"
 #include "stac/lab/train/trainer.h"
+#include "stac/segment/classes.h"
 #include "stac/segment/segmenter.h"
 #if STAC_HAS_DEVICE
 #include "train_accmpeg_command.h"
@@ -35,7 +37,7 @@ Status RunTrainNetwork(const NetworkOptions& options) {
   STAC_ASSIGN_OR_RETURN(auto validation, LoadTrainData(recipe, recipe.validation));
   const std::filesystem::path cache =
       options.cache.empty() ? run.folder / "teacher_cache" : std::filesystem::path(options.cache);
-  if (!recipe.live_teacher) STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples));
+  if (recipe.asks_beforehand()) STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples));
   STAC_RETURN_IF_ERROR(Distil(recipe, cache, validation));
   STAC_ASSIGN_OR_RETURN(const TrainReport report, TrainNetwork(recipe, samples, validation, run));
   fmt::print("{} of {} steps, loss {:.4f}", report.steps, recipe.steps, report.last_loss);
@@ -56,12 +58,30 @@ struct AgreementOptions {
   std::vector<std::string> sources;
   int step = 1;
   int max_width = 0;
+  bool json = false;
 };
+
+nlohmann::ordered_json AgreementJson(const std::string& clip, const NetworkInfo& network,
+                                     const Agreement& agreement) {
+  nlohmann::ordered_json iou;
+  const auto classes = DefaultClasses(network.class_count);
+  for (size_t i = 0; i < agreement.iou.size(); ++i)
+    if (agreement.iou[i] >= 0) iou[classes[i].name] = agreement.iou[i];
+  return {{"clip", clip},
+          {"network", network.name},
+          {"frames", agreement.frames},
+          {"pixel_accuracy", agreement.pixel_accuracy},
+          {"mean_iou", agreement.mean_iou},
+          {"iou", iou},
+          {"forward_ms", agreement.forward_ms}};
+}
 
 Status RunAgreement(const AgreementOptions& options) {
   STAC_ASSIGN_OR_RETURN(const auto reference, LoadSegmenter(options.reference));
-  fmt::print("{:<28} {:<24} {:>6} {:>7} {:>7} {:>8}\n", "clip", "network", "frames", "PA %",
-             "mIoU %", "ms");
+  nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+  if (!options.json)
+    fmt::print("{:<28} {:<24} {:>6} {:>7} {:>7} {:>8}\n", "clip", "network", "frames", "PA %",
+               "mIoU %", "ms");
   for (const std::string& location : options.sources)
     for (const std::string& path : options.networks) {
       STAC_ASSIGN_OR_RETURN(const auto network, LoadSegmenter(path));
@@ -69,10 +89,15 @@ Status RunAgreement(const AgreementOptions& options) {
                                                                      .frame_step = options.step}));
       STAC_ASSIGN_OR_RETURN(const Agreement agreement,
                             MeasureAgreement(*source, *reference, *network));
+      if (options.json) {
+        rows.push_back(AgreementJson(source->info().name, network->info(), agreement));
+        continue;
+      }
       fmt::print("{:<28} {:<24} {:>6} {:>7.2f} {:>7.2f} {:>8.1f}\n",
                  source->info().name.substr(0, 28), network->info().name, agreement.frames,
                  100 * agreement.pixel_accuracy, 100 * agreement.mean_iou, agreement.forward_ms);
     }
+  if (options.json) fmt::print("{}\n", rows.dump(2));
   return OkStatus();
 }
 
@@ -116,6 +141,7 @@ void AddTrainCommand(CLI::App& app) {
       ->capture_default_str();
   agree->add_option("--max-width", agreement->max_width, "Scale frames down to this width")
       ->check(CLI::Range(0, 16384));
+  agree->add_flag("--json", agreement->json, "Print JSON, with the IoU of each class");
 
   AddTrainTuner(train);
 }

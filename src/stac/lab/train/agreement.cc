@@ -28,6 +28,7 @@ Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Se
   out.forward_ms /= static_cast<double>(out.frames);
   out.pixel_accuracy = confusion.PixelAccuracy();
   out.mean_iou = confusion.MeanIou();
+  for (int i = 0; i < confusion.class_count(); ++i) out.iou.push_back(confusion.Iou(i));
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "stac/base/result.h"
 #include "stac/capture/frame_source.h"
@@ -12,6 +13,7 @@ struct Agreement {
   int64_t frames = 0;
   double pixel_accuracy = 0;  // 0..1
   double mean_iou = 0;        // over the classes that occur
+  std::vector<double> iou;    // of each class, 0..1; -1: in neither network's labels
   double forward_ms = 0;      // mean of `network`
 };
 

@@ -1,4 +1,5 @@
 #include <torch/nn/functional/upsampling.h>
+#include <torch/nn/functional/vision.h>
 
 #include <algorithm>
 #include <cmath>
@@ -54,6 +55,38 @@ torch::Tensor CropLabels(const TrainSample& sample, int x0, int y0, int width, i
       cells[y][x] = sample.labels[static_cast<size_t>(sy) * sample.width + sx];
     }
   return out;
+}
+
+// Turns a picture or a map of labels [1,...,H,W] about its centre. Pictures are mirrored at their
+// borders; labels from beyond are unknown.
+torch::Tensor Rotate(const torch::Tensor& x, double degrees) {
+  namespace F = torch::nn::functional;
+  const double angle = degrees * std::acos(-1) / 180;
+  const bool labels = x.scalar_type() == torch::kLong;
+  const auto c = static_cast<float>(std::cos(angle)), s = static_cast<float>(std::sin(angle));
+  const auto height = static_cast<float>(x.size(-2)), width = static_cast<float>(x.size(-1));
+  const torch::Tensor turn =
+      torch::tensor({c, s * height / width, 0.F, -s * width / height, c, 0.F}).view({1, 2, 3});
+  // Beyond its borders grid_sample finds 0, which stands for unknown here.
+  const torch::Tensor source = labels ? (x - kUnknownLabel).to(torch::kFloat).unsqueeze(1) : x;
+  const torch::Tensor grid = F::affine_grid(turn, source.sizes().vec(), false);
+  auto options = F::GridSampleFuncOptions().align_corners(false);
+  if (labels)
+    options.mode(torch::kNearest).padding_mode(torch::kZeros);
+  else
+    options.mode(torch::kBilinear).padding_mode(torch::kReflection);
+  const torch::Tensor turned = F::grid_sample(source, grid, options);
+  return labels ? turned.squeeze(1).round().to(torch::kLong) + kUnknownLabel : turned;
+}
+
+// Darkens what lies on one side of a random line, with a soft border, as a shadow does.
+torch::Tensor Shade(const torch::Tensor& rgb, double most, Random& random) {
+  const double angle = random.Between(0, 2 * std::acos(-1)), distance = random.Between(-0.5, 0.5);
+  const double taken = random.Between(0, most), softness = random.Between(0.005, 0.2);
+  const torch::Tensor y = torch::linspace(-0.5, 0.5, rgb.size(2)).view({-1, 1});
+  const torch::Tensor x = torch::linspace(-0.5, 0.5, rgb.size(3));
+  const torch::Tensor side = y * std::sin(angle) + x * std::cos(angle) - distance;
+  return rgb * (1 - taken * (side / softness).sigmoid());
 }
 
 torch::Tensor JitterColors(torch::Tensor rgb, const AugmentSpec& spec, Random& random) {
@@ -142,6 +175,7 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
                 .unsqueeze(0)
                 .div_(255);
   out.rgb = JitterColors(Resize(out.rgb, recipe_.crop_height, recipe_.crop_width), spec, random);
+  if (spec.shade > 0) out.rgb = Shade(out.rgb, spec.shade, random);
   if (sample.has_teacher()) {
     const int s = kTeacherStride;
     const torch::Tensor part =
@@ -162,11 +196,36 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
                             recipe_.crop_height / stride)
                      .unsqueeze(0);
   }
+  if (spec.rotate > 0) {
+    const double degrees = random.Between(-spec.rotate, spec.rotate);
+    for (torch::Tensor* map : {&out.rgb, &out.teacher, &out.labels})
+      if (map->defined()) *map = Rotate(*map, degrees);
+  }
   if (flip) {
     for (torch::Tensor* map : {&out.rgb, &out.teacher, &out.labels})
       if (map->defined()) *map = map->flip({-1});
   }
   return out;
+}
+
+// Which class is where says the teacher, asked about the other picture as it was.
+void BatchMaker::Paste(int64_t step, std::vector<Picture>& pictures) const {
+  if (recipe_.augment.paste_share == 0) return;
+  Random random(recipe_.seed, 0xC1A55u ^ static_cast<uint64_t>(step) << 16);
+  const std::vector<Picture> before = pictures;
+  for (size_t i = 0; i < pictures.size(); ++i) {
+    if (random.Uniform() >= recipe_.augment.paste_share) continue;
+    const Picture& other = before[(i + pictures.size() / 2) % pictures.size()];
+    torch::Tensor chosen = torch::zeros({recipe_.classes});
+    for (int k = 0; k < recipe_.classes; ++k) chosen[k] = random.Uniform() < 0.5 ? 1 : 0;
+    const torch::Tensor pasted =
+        chosen.index_select(0, other.teacher.argmax(1).flatten()).view_as(other.teacher[0][0]);
+    pictures[i].rgb = before[i].rgb.lerp(
+        other.rgb, Resize(pasted.unsqueeze(0).unsqueeze(0), recipe_.crop_height,
+                          recipe_.crop_width));
+    if (any_labels_)
+      pictures[i].labels = before[i].labels.where(pasted.unsqueeze(0) == 0, other.labels);
+  }
 }
 
 // Blends the next picture of the batch, as it was, into some of them.
@@ -189,6 +248,7 @@ Result<TrainBatch> BatchMaker::Make(int64_t step) const {
     STAC_ASSIGN_OR_RETURN(Picture picture, Augmented(step * recipe_.batch + i));
     pictures.push_back(std::move(picture));
   }
+  Paste(step, pictures);
   Mix(step, pictures);
   const auto stacked = [&pictures](torch::Tensor Picture::*map) {
     std::vector<torch::Tensor> maps;

@@ -35,6 +35,7 @@ class BatchMaker {
   };
   size_t SampleAt(int64_t position) const;
   Result<Picture> Augmented(int64_t position) const;
+  void Paste(int64_t step, std::vector<Picture>& pictures) const;
   void Mix(int64_t step, std::vector<Picture>& pictures) const;
 
   const TrainRecipe& recipe_;

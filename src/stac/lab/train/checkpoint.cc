@@ -7,6 +7,8 @@
 #include "stac/base/log.h"
 #include "stac/lab/train/checkpoint_internal.h"
 #include "stac/segment/networks/import_weights_internal.h"
+#include "stac/segment/networks/networks.h"
+#include "stac/segment/networks/stacnet_internal.h"
 
 namespace stac {
 namespace {
@@ -27,15 +29,30 @@ std::unique_ptr<torch::optim::AdamW> MakeOptimizer(const TrainRecipe& recipe,
   return std::make_unique<torch::optim::AdamW>(groups, AdamWOptions(recipe.learning_rate));
 }
 
+Status TakeInitialWeights(const TrainRecipe& recipe, const torch::Tensor& rgb,
+                          SegmentationNetwork& network) {
+  STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(recipe.initial));
+  if (!IsStacnet(bytes)) {
+    STAC_ASSIGN_OR_RETURN(const NamedTensors weights, ReadNamedTensors(recipe.initial));
+    return ImportWeights(weights, /*backbone_only=*/true, network);
+  }
+  STAC_ASSIGN_OR_RETURN(const Stacnet file, DecodeStacnet(bytes));
+  if (file.definition != recipe.network || file.classes != recipe.classes)
+    return Fail("it is {} with {} classes, the recipe wants {}", file.definition, file.classes,
+                recipe.classes);
+  UnfoldBatchNorm(*file.network, rgb, network);
+  return OkStatus();
+}
+
 }  // namespace
 
-Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Device& device) {
+Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor& rgb,
+                                  const torch::Device& device) {
   torch::manual_seed(recipe.seed);
   TrainState state;
   STAC_ASSIGN_OR_RETURN(state.network, MakeNetwork(recipe.network, recipe.classes));
   if (!recipe.initial.empty()) {
-    STAC_ASSIGN_OR_RETURN(const NamedTensors weights, ReadNamedTensors(recipe.initial));
-    if (Status status = ImportWeights(weights, /*backbone_only=*/true, *state.network); !status)
+    if (Status status = TakeInitialWeights(recipe, rgb, *state.network); !status)
       return Fail("{} does not fit {}: {}", recipe.initial.string(), recipe.network,
                   status.error().message);
   }
@@ -44,8 +61,11 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Device
     STAC_ASSIGN_OR_RETURN(state.average, MakeNetwork(recipe.network, recipe.classes));
     state.average->to(device);
     torch::NoGradGuard no_grad;
-    const auto from = state.network->named_parameters(), to = state.average->named_parameters();
-    for (const auto& item : from) to[item.key()].copy_(item.value());
+    const auto copy = [](const auto& from, const auto& to) {
+      for (const auto& item : from) torch::Tensor(to[item.key()]).copy_(item.value());
+    };
+    copy(state.network->named_parameters(), state.average->named_parameters());
+    copy(state.network->named_buffers(), state.average->named_buffers());
     state.average->eval();
   }
   state.optimizer = MakeOptimizer(recipe, *state.network);

@@ -20,8 +20,10 @@ struct TrainState {
   std::unique_ptr<torch::optim::AdamW> optimizer;
 };
 
-// A fresh state: random weights from the recipe's seed, or its initial weights.
-Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Device& device);
+// A fresh state: random weights from the recipe's seed, or its initial weights. `rgb` is a batch as
+// the recipe makes it, by which normalizations are set that the initial weights lack.
+Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor& rgb,
+                                  const torch::Device& device);
 
 // Written aside and renamed: a save that fails leaves the file before it as it was.
 Status SaveCheckpoint(const std::filesystem::path& file, const TrainRecipe& recipe,

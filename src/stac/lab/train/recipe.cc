@@ -196,8 +196,11 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   augment.Read("contrast", a.contrast, 0, 1);
   augment.Read("saturation", a.saturation, 0, 1);
   augment.Read("tint", a.tint, 0, 1);
+  augment.Read("rotate", a.rotate, 0, 180);
+  augment.Read("shade", a.shade, 0, 1);
   augment.Read("codec_share", a.codec_share, 0, 1);
   augment.Read("mix_share", a.mix_share, 0, 1);
+  augment.Read("paste_share", a.paste_share, 0, 1);
   augment.ReadInteger("codec_qp_min", a.codec_qp_min, 1, 51);
   augment.ReadInteger("codec_qp_max", a.codec_qp_max, 1, 51);
   if (a.scale_min > a.scale_max) augment.Wrong("augment.scale_min is above augment.scale_max");
@@ -212,6 +215,10 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   if (r.live_teacher && !r.distilled()) return Fail("loss.live_teacher needs a [[teacher]]");
   if (a.mix_share > 0 && !r.live_teacher)
     return Fail("augment.mix_share needs loss.live_teacher: nobody else knows a blended picture");
+  if (a.paste_share > 0 && !r.live_teacher)
+    return Fail("augment.paste_share needs loss.live_teacher: a picture of parts is a new one");
+  if (a.rotate > 0 && r.distilled() && !r.live_teacher)
+    return Fail("augment.rotate with a teacher needs loss.live_teacher");
   return OkStatus();
 }
 

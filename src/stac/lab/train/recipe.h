@@ -33,11 +33,16 @@ struct AugmentSpec {
   double contrast = 0;
   double saturation = 0;
   double tint = 0;
+  double rotate = 0;  // largest angle, degrees
+  double shade = 0;   // how much a shadow over a random half of the picture takes at most, 0..1
   double codec_share = 0;  // share of the pictures that are coded by x264 first
   int codec_qp_min = 20;
   int codec_qp_max = 40;
   // Share of the pictures into which another one is blended; their human labels do not count.
   double mix_share = 0;
+  // Share of the pictures onto which half of the classes of another one are pasted, where they
+  // stand there (ClassMix, Olsson et al. 2021): things in places where nobody saw them.
+  double paste_share = 0;
 };
 
 // How a network is trained: the contents of a recipe file. See docs/networks.md for the file.
@@ -67,7 +72,7 @@ struct TrainRecipe {
   double auxiliary_loss = 1;  // weight of each auxiliary head's loss
   // The teachers are asked about each picture as the network sees it, cropped and changed, and not
   // once about the picture as it is: "a good teacher is patient and consistent" (Beyer et al.
-  // 2022). Needs a GPU to be bearable.
+  // 2022). Takes longer than a step of a small network.
   bool live_teacher = false;
   double balance = 0;  // 0..1: how much more the teacher counts where its classes are rare
   // The loss is taken at 1/loss_stride of the crop's size: 1, 2 or 4; with a teacher always 4.
@@ -79,6 +84,10 @@ struct TrainRecipe {
   std::vector<TrainDataSpec> validation;
 
   bool distilled() const { return !teachers.empty(); }
+  // Whether the teachers must be asked about the pictures as they are.
+  bool asks_beforehand() const {
+    return distilled() && (!live_teacher || augment.paste_share > 0);
+  }
   bool uses_labels() const { return labels_loss > 0; }
   std::string text;  // of the file, kept with the results
 };

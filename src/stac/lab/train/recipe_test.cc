@@ -33,6 +33,9 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("[augment]", "[loss]\nlive_teacher = true\n[augment]"),
               HasSubstr("[[teacher]]"));
   EXPECT_THAT(error("flip = true", "mix_share = 0.5"), HasSubstr("live_teacher"));
+  EXPECT_THAT(error("flip = true", "paste_share = 0.5"), HasSubstr("live_teacher"));
+  EXPECT_THAT(error("tint = 0.1", "rotate = 9\n[[teacher]]\nfile = \"net.pt\""),
+              HasSubstr("augment.rotate"));
   EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),

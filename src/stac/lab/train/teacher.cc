@@ -24,7 +24,7 @@ Result<std::unique_ptr<Teacher>> Teacher::Load(const std::vector<TeacherSpec>& m
   teacher->classes_ = classes;
   teacher->device_ = device;
   for (const TeacherSpec& member : members) {
-    auto network = OpenNetwork(member.file, device);
+    auto network = OpenNetwork(member.file, device, Precision::kFloat, Passes::kForward);
     if (!network) return Fail("cannot load the teacher: {}", network.error().message);
     teacher->members_.push_back({std::move(network->forward), member.weight, member.file});
   }

@@ -52,7 +52,7 @@ std::vector<TrainSample> TinySamples(const TrainRecipe& recipe) {
 }
 
 std::vector<torch::Tensor> WeightsIn(const fs::path& checkpoint, const TrainRecipe& recipe) {
-  TrainState state = *MakeTrainState(recipe, torch::kCPU);
+  TrainState state = *MakeTrainState(recipe, {}, torch::kCPU);
   const Status status = LoadCheckpoint(checkpoint, recipe, state);
   EXPECT_TRUE(status) << status.error().message;
   std::vector<torch::Tensor> all = state.network->parameters();
@@ -99,10 +99,31 @@ TEST_F(Train, TwoPassesLowerTheLossAndAResumedRunEndsWithTheSameWeights) {
         .item<double>();
   };
   torch::NoGradGuard no_grad;
-  TrainState before = *MakeTrainState(recipe, torch::kCPU),
-             after = *MakeTrainState(recipe, torch::kCPU);
+  TrainState before = *MakeTrainState(recipe, {}, torch::kCPU),
+             after = *MakeTrainState(recipe, {}, torch::kCPU);
   ASSERT_TRUE(LoadCheckpoint(folder_ / "whole" / "checkpoint.pt", recipe, after));
   EXPECT_LT(loss(*after.network), 0.9 * loss(*before.network));
+}
+
+TEST_F(Train, ATrainedNetworkIsTrainedOn) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  MustTrain(recipe, samples, "first");
+  recipe.initial = folder_ / "first" / "network.stacnet";
+  const torch::Tensor rgb = MustMake(BatchMaker(recipe, samples, {}), 0).rgb;
+  const auto state = MakeTrainState(recipe, rgb, torch::kCPU);
+  ASSERT_TRUE(state) << state.error().message;
+  const auto bytes = ReadFile(recipe.initial);
+  torch::NoGradGuard no_grad;
+  const torch::Tensor expected = DecodeStacnet(*bytes)->network->Forward(rgb)[0];
+  for (SegmentationNetwork* network : {state->network.get(), state->average.get()})
+    EXPECT_LT((network->Forward(rgb)[0] - expected).abs().max().item<double>(),
+              1e-3 * expected.abs().max().item<double>());
+
+  recipe.classes = 11;
+  const auto refused = MakeTrainState(recipe, rgb, torch::kCPU);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("edge with 19 classes, the recipe wants"));
 }
 
 TEST_F(Train, AForeignOrBrokenCheckpointIsRefusedAndKept) {
@@ -136,7 +157,7 @@ TEST_F(Train, AForeignOrBrokenCheckpointIsRefusedAndKept) {
 
 TEST_F(Train, ASaveThatFailsKeepsTheCheckpoint) {
   const TrainRecipe recipe = Tiny();
-  const TrainState state = *MakeTrainState(recipe, torch::kCPU);
+  const TrainState state = *MakeTrainState(recipe, {}, torch::kCPU);
   const fs::path file = folder_ / "checkpoint.pt";
   ASSERT_TRUE(SaveCheckpoint(file, recipe, state));
   const Bytes good = *ReadFile(file);
@@ -308,6 +329,74 @@ TEST(BatchMaker, MixedPicturesAreBlendsWhoseLabelsDoNotCount) {
     EXPECT_LE(share, 0.5);
     EXPECT_TRUE(torch::allclose(change[i], share * difference[i], 1e-3, 1e-5)) << i;
   }
+}
+
+TEST(BatchMaker, PastedClassesBringTheirPixelsAndLabels) {
+  // One picture is black and of class 0, the other one white and of class 1.
+  std::vector<TrainSample> samples;
+  for (const uint8_t label : {0, 1}) {
+    TrainSample sample{.width = 64, .height = 64};
+    sample.labels.assign(64 * 64, label);
+    sample.rgb.assign(64 * 64 * 3, label * 255);
+    sample.teacher_classes = 2;
+    sample.teacher.assign(2 * 16 * 16, 0);
+    std::fill_n(sample.teacher.begin() + label * 16 * 16, 16 * 16, 255);
+    samples.push_back(sample);
+  }
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 2;
+  recipe.teachers = {{"unused", 1}};
+  recipe.augment = {.paste_share = 1};
+  const BatchMaker maker(recipe, samples, {});
+  int pasted = 0;
+  for (int step = 0; step < 20; ++step) {
+    const TrainBatch batch = MustMake(maker, step);
+    const torch::Tensor shown = batch.rgb.mean({1, 2, 3}), labels = batch.labels.flatten(1);
+    for (int i = 0; i < 2; ++i) {  // all of the other picture or nothing
+      EXPECT_TRUE((labels[i] == labels[i][0]).all().item<bool>());
+      EXPECT_NEAR(shown[i].item<double>(), labels[i][0].item<double>(), 1e-6);
+    }
+    pasted += labels[0][0].equal(labels[1][0]) ? 1 : 0;  // one was, the other was not
+  }
+  EXPECT_GT(pasted, 4);
+  EXPECT_LT(pasted, 16);
+}
+
+TEST(BatchMaker, TurnedPicturesKeepTheirLabels) {
+  // Right of the middle it is white and of class 1.
+  TrainSample sample{.width = 64, .height = 64};
+  for (int i = 0; i < 64 * 64; ++i) {
+    sample.labels.push_back(i % 64 / 32);
+    sample.rgb.insert(sample.rgb.end(), 3, i % 64 < 32 ? 0 : 255);
+  }
+  TrainRecipe recipe = Tiny();
+  recipe.augment = {.rotate = 45};
+  recipe.batch = 16;
+  const std::vector<TrainSample> samples = {sample};
+  const TrainBatch batch = MustMake(BatchMaker(recipe, samples, {}), 0);
+  const torch::Tensor white = batch.rgb.select(1, 0) > 0.5, known = batch.labels != 255;
+  const double inside = known.sum().item<double>();
+  EXPECT_GT(((white == (batch.labels == 1)) & known).sum().item<double>() / inside, 0.98);
+  // The corners come from outside, though not all of them: a circle always stays.
+  const double share = inside / static_cast<double>(known.numel());
+  EXPECT_LT(share, 0.99);
+  EXPECT_GT(share, 0.8);
+  EXPECT_FALSE(batch.labels[0].equal(batch.labels[1]));
+}
+
+TEST(BatchMaker, ShadesDarkenAPartOfThePicture) {
+  TrainSample sample{.width = 64, .height = 64};
+  sample.rgb.assign(64 * 64 * 3, 200);
+  TrainRecipe recipe = Tiny();
+  recipe.augment = {.shade = 0.8};
+  recipe.batch = 16;
+  const std::vector<TrainSample> samples = {sample};
+  const torch::Tensor rgb = MustMake(BatchMaker(recipe, samples, {}), 0).rgb * (255.0 / 200);
+  EXPECT_LE(rgb.max().item<double>(), 1 + 1e-5);
+  EXPECT_GE(rgb.min().item<double>(), 0.2 - 1e-5);
+  const torch::Tensor darkest = rgb.flatten(1).amin(1), lightest = rgb.flatten(1).amax(1);
+  EXPECT_GT((lightest - darkest).max().item<double>(), 0.3);
+  EXPECT_LT(darkest.min().item<double>(), 0.6);
 }
 
 TEST(BatchLoader, GivesTheSameBatchesForAnyNumberOfWorkers) {

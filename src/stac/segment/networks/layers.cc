@@ -29,6 +29,7 @@ ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {
 torch::Tensor ConvUnit::forward(const torch::Tensor& x) {
   torch::Tensor y = conv_->forward(x);
   MacCounter::Count(conv_->weight, y);
+  if (calibrating_) Calibrate(y);
   if (bn_) y = bn_->forward(y);
   return options_.relu ? y.relu_() : y;
 }
@@ -48,6 +49,30 @@ void ConvUnit::Fold() {
   unregister_module("bn");
   bn_ = nullptr;
   conv_ = replace_module("conv", merged);
+}
+
+void ConvUnit::Unfold(const ConvUnit& folded) {
+  STAC_CHECK(folded.folded() && !this->folded());
+  torch::NoGradGuard no_grad;
+  conv_->weight.copy_(folded.conv_->weight);
+  bn_->weight.fill_(1);
+  bn_->bias.copy_(folded.conv_->bias);
+  bn_->running_mean.zero_();
+  bn_->running_var.fill_(1 - bn_->options.eps());
+}
+
+void ConvUnit::Calibrate(const torch::Tensor& convolved) {
+  STAC_CHECK(!folded() && !is_training());
+  torch::NoGradGuard no_grad;
+  const auto [variance, mean] = torch::var_mean(convolved, {0, 2, 3}, /*unbiased=*/false);
+  const auto deviation = [this](const torch::Tensor& var) {
+    return (var + bn_->options.eps()).sqrt();
+  };
+  const torch::Tensor scale = bn_->weight / deviation(bn_->running_var);
+  bn_->bias.add_((mean - bn_->running_mean) * scale);
+  bn_->weight.copy_(scale * deviation(variance));
+  bn_->running_mean.copy_(mean);
+  bn_->running_var.copy_(variance);
 }
 
 Classifier::Classifier(int64_t in, int64_t classes) {

@@ -29,9 +29,19 @@ class ConvUnit : public torch::nn::Module {
   // For inference: the unit becomes a convolution with bias. Must not be in training mode.
   void Fold();
   bool folded() const { return bn_ == nullptr; }
+  // The reverse: takes over a folded unit's weights. Until it is trained or calibrated, the
+  // normalization changes nothing but adds the bias.
+  void Unfold(const ConvUnit& folded);
+  // While on, every forward pass in evaluation mode sets the normalization to the mean and variance
+  // that it meets, and its scale and bias such that the output stays what it was. In training mode,
+  // where a batch's own mean and variance count, the output is then the same.
+  void set_calibrating(bool on) { calibrating_ = on; }
 
  private:
+  void Calibrate(const torch::Tensor& convolved);
+
   ConvOptions options_;
+  bool calibrating_ = false;
   std::shared_ptr<torch::nn::Conv2dImpl> conv_;
   std::shared_ptr<torch::nn::BatchNorm2dImpl> bn_;
 };

@@ -30,6 +30,27 @@ void FoldBatchNorm(SegmentationNetwork& network) {
     if (auto* unit = dynamic_cast<ConvUnit*>(module.get())) unit->Fold();
 }
 
+void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb,
+                     SegmentationNetwork& network) {
+  torch::NoGradGuard no_grad;
+  const auto modules = network.named_modules();
+  const auto parameters = network.named_parameters();
+  for (const auto& item : folded.named_parameters())
+    if (const auto* to = parameters.find(item.key())) torch::Tensor(*to).copy_(item.value());
+  for (const auto& item : folded.named_modules())
+    if (const auto* from = dynamic_cast<const ConvUnit*>(item.value().get()))
+      dynamic_cast<ConvUnit&>(*modules[item.key()]).Unfold(*from);
+  const auto calibrate = [&modules](bool on) {
+    for (const auto& item : modules)
+      if (auto* unit = dynamic_cast<ConvUnit*>(item.value().get())) unit->set_calibrating(on);
+  };
+  network.eval();
+  calibrate(true);
+  network.Forward(rgb);
+  calibrate(false);
+  network.train();
+}
+
 void LayChannelsLast(SegmentationNetwork& network) {
   torch::NoGradGuard no_grad;
   for (torch::Tensor& parameter : network.parameters())

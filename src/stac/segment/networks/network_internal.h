@@ -33,7 +33,15 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name
 // Merges all batch normalizations into their convolutions. The network must be in evaluation mode.
 void FoldBatchNorm(SegmentationNetwork& network);
 
-// Lays the kernels out as cuDNN's fast convolutions want them: a pixel's channels side by side.
+// The reverse, to train on: gives `network`, just made, the weights of a folded network of the same
+// definition and class count; auxiliary heads stay as they are. Normalizations that were folded are
+// lost, so new ones are set by what they meet on `rgb`, several pictures as training sees them (at
+// least two), with which the output is the same in evaluation and in training mode.
+void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb,
+                     SegmentationNetwork& network);
+
+// Lays the kernels out as fast convolutions want them (cuDNN's, and oneDNN's in training): a
+// pixel's channels side by side.
 void LayChannelsLast(SegmentationNetwork& network);
 
 // (rgb - mean) / deviation for each channel; the ImageNet values by default.

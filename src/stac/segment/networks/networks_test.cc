@@ -137,6 +137,29 @@ TEST(Networks, FoldingKeepsTheOutput) {
   }
 }
 
+TEST(Networks, UnfoldingGivesTheFoldedOutputInBothModes) {
+  for (const std::string& name : NetworkNames()) {
+    auto folded = *MakeNetwork(name, 4), unfolded = *MakeNetwork(name, 4);
+    Disturb(*folded);
+    folded->eval();
+    folded->DropTrainingHeads();
+    FoldBatchNorm(*folded);
+    torch::NoGradGuard no_grad;
+    const torch::Tensor rgb = torch::rand({3, 3, 96, 64});
+    const torch::Tensor expected = folded->Forward(rgb)[0];
+    UnfoldBatchNorm(*folded, rgb, *unfolded);
+    EXPECT_TRUE(unfolded->is_training());
+    const double tolerance = 1e-3 * expected.abs().max().item<double>();
+    const auto difference = [&] {
+      return (unfolded->Forward(rgb)[0] - expected).abs().max().item<double>();
+    };
+    EXPECT_LT(difference(), tolerance) << name;  // normalized by the batch itself
+    unfolded->eval();
+    // The pass above moved the running statistics, by the batch's unbiased variance.
+    EXPECT_LT(difference(), 50 * tolerance) << name;
+  }
+}
+
 Bytes SmallFile(bool half = true) {
   auto network = *MakeNetwork("edge", 3);
   Disturb(*network);
