@@ -246,7 +246,7 @@ LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& 
   auto chosen = result.by_logits.gather(1, labels);
   auto share = chosen.log().neg_();
   if (weights.defined()) share.mul_(weights);
-  result.value = share.mean().item().toDouble();
+  result.value = share.mean();
   result.by_logits.scatter_(1, labels, chosen.sub_(1));
   if (weights.defined()) result.by_logits.mul_(weights);
   result.by_logits.div_(static_cast<double>(labels.numel()));

@@ -34,7 +34,7 @@ at::Tensor ObjectiveValue(const at::Tensor& logits, const Objective& objective, 
 // the tensors and passes that autograd needs for it.
 struct LossGradient {
   at::Tensor by_logits;  // as large as the logits
-  double value = 0;
+  at::Tensor value;      // a scalar where the logits lie: reading it waits for a GPU
 };
 LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights);
 

@@ -173,7 +173,7 @@ TEST(ObjectiveTest, ClosedFormOfTheLossIsWhatAutogradGives) {
       const auto expected = torch::autograd::grad({value}, {logits})[0];
       const LossGradient found = GradientOfLoss(logits, weights);
       const double tolerance = type == at::kFloat ? 1e-6 : 1e-14;
-      EXPECT_NEAR(found.value, value.item().toDouble(), tolerance);
+      EXPECT_NEAR(found.value.item().toDouble(), value.item().toDouble(), tolerance);
       EXPECT_LT((found.by_logits - expected).abs().max().item().toDouble(), tolerance);
     }
   }

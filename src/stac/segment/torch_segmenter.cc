@@ -216,16 +216,17 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
 
   const auto logits = Inside(raw, pictures.front());
   const double magnified = Magnification(logits, *objective);
-  std::vector<at::Tensor> by_logits;
+  std::vector<at::Tensor> values, by_logits;
   for (int64_t i = 0; i < count; ++i) {
     const LossGradient loss =
         GradientOfLoss(logits.narrow(0, i, 1).detach(), objective->class_weights);
-    results[i].objective = loss.value;
+    values.push_back(loss.value);
     by_logits.push_back(Times(loss.by_logits, magnified));
   }
   const auto by_input =
       Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
+    results[i].objective = values[i].item().toDouble();
     results[i].gradients.push_back(
         GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1,
                         objective->chroma));
@@ -289,9 +290,9 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
     const auto logits = Inside(raw, seen);
     const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
-    result.objective = loss.value;
     const double magnified = Magnification(logits, objective);
     add(torch::autograd::grad({logits}, {input}, {Times(loss.by_logits, magnified)}), magnified);
+    result.objective = loss.value.item().toDouble();
     result.gradient_ms = watch.Milliseconds();
     return;
   }
