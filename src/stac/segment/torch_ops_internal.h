@@ -43,6 +43,10 @@ at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
 
 // Class of the largest logit of each pixel (the lowest such class); logits [1,C,H,W], C <= 255.
 LabelMap LabelsFromLogits(const at::Tensor& logits);
+// The same of the left upper width x height pixels of the logits enlarged bilinearly by a whole
+// factor (pixel centres, as upsample_bilinear2d without align_corners), but row by row, without the
+// enlarged logits, the largest tensor of a pass. On the CPU.
+LabelMap LabelsOfEnlarged(const at::Tensor& logits, int factor, int width, int height);
 
 // From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x
 // height: what differentiating RgbFromPlanes gives, in one pass instead of one for each of its

@@ -243,6 +243,34 @@ TEST(LabelsFromLogitsTest, AgreesWithArgmaxAndTakesTheFirstOfEquals) {
   EXPECT_EQ(labels(1099, 0), 0);
 }
 
+// Logits of small whole numbers and factors of powers of two leave nothing to rounding.
+TEST(LabelsOfEnlargedTest, AreThoseOfTheEnlargedLogits) {
+  at::manual_seed(3);
+  for (const int factor : {1, 2, 4, 8}) {
+    const auto logits = at::randint(-8, 9, {1, 7, 9, 21}, at::kFloat);
+    const int64_t height = 9 * factor, width = 21 * factor;
+    const auto enlarged = at::upsample_bilinear2d(logits, {height, width}, false);
+    const int shown_width = static_cast<int>(width) - 1, shown_height = static_cast<int>(height);
+    const LabelMap expected = LabelsFromLogits(enlarged.slice(3, 0, shown_width));
+    const auto channels_last = logits.contiguous(at::MemoryFormat::ChannelsLast);
+    EXPECT_EQ(LabelsOfEnlarged(channels_last, factor, shown_width, shown_height), expected)
+        << factor;
+  }
+}
+
+// Others are as good as the largest.
+TEST(LabelsOfEnlargedTest, AreRightWithinRounding) {
+  at::manual_seed(4);
+  const auto logits = at::randn({1, 19, 10, 14});
+  const auto enlarged = at::upsample_bilinear2d(logits, {30, 42}, false);
+  const LabelMap labels = LabelsOfEnlarged(logits, 3, 42, 30);
+  const auto largest = enlarged.amax(1);
+  for (int y = 0; y < 30; ++y)
+    for (int x = 0; x < 42; ++x)
+      EXPECT_NEAR(enlarged[0][labels(x, y)][y][x].item().toFloat(),
+                  largest[0][y][x].item().toFloat(), 1e-5);
+}
+
 // Section V-C passes the decoded frame through DCT and inverse DCT so that the backward pass gives
 // the gradient with respect to coefficients. The transform is orthonormal, so that gradient is the
 // DCT of the gradient with respect to samples, and no extra pass is needed.

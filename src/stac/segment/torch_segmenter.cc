@@ -27,6 +27,17 @@ constexpr int kMaxClasses = kUnlabelled;
 // Networks halve their input three to six times.
 constexpr int kMultiples[] = {1, 8, 16, 32, 64};
 
+// For a single image, ATen leaves oneDNN's convolutions where maps are small (20480 values; in the
+// deepest layers the image is 1/32 as large, with some 160 channels), and is several times slower
+// than for two.
+constexpr int64_t kSmallImage = int64_t{1} << 17;
+
+// How the network takes frames of a size.
+struct Fit {
+  int multiple = 1;    // of which width and height must be
+  bool twice = false;  // a single image is faster with a copy of itself
+};
+
 int RoundUp(int64_t size, int multiple) {
   return static_cast<int>((size + multiple - 1) / multiple * multiple);
 }
@@ -105,16 +116,18 @@ class TorchSegmenter final : public Segmenter {
                     Segmentation& result);
   double Magnification(const at::Tensor& logits, const Objective& objective) const;
   at::Tensor Padded(const at::Tensor& rgb);
-  at::Tensor RawLogits(const at::Tensor& padded) const;
+  at::Tensor RawLogits(const at::Tensor& padded, const at::Tensor& rgb) const;
   at::Tensor Inside(const at::Tensor& raw, const at::Tensor& rgb) const;
   at::Tensor Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const;
-  at::Tensor Logits(const at::Tensor& rgb) { return Enlarged(RawLogits(Padded(rgb)), rgb); }
-  int FindMultiple(int64_t height, int64_t width);
+  LabelMap Labels(const at::Tensor& raw, const at::Tensor& rgb) const;
+  Fit FindFit(int64_t height, int64_t width) const;
+  bool FasterTwice(const at::Tensor& padded) const;
+  const Fit& FitOf(const at::Tensor& rgb) const { return fits_.at({rgb.size(2), rgb.size(3)}); }
 
   TorchNetwork network_;
   SegmenterOptions options_;
   at::TensorOptions tensor_options_;
-  std::map<std::pair<int64_t, int64_t>, int> multiples_;  // by height and width of the input
+  std::map<std::pair<int64_t, int64_t>, Fit> fits_;  // by height and width of the input
 };
 
 Status TorchSegmenter::Probe() {
@@ -203,11 +216,11 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
   const auto input =
       Padded(at::cat(pictures)).detach().set_requires_grad(/*requires_grad=*/objective != nullptr);
   at::AutoGradMode with_gradient(objective != nullptr);
-  const auto raw = RawLogits(input);
+  const auto raw = RawLogits(input, pictures.front());
   {
     at::NoGradGuard labels_only;
     for (int64_t i = 0; i < count; ++i) {
-      results[i].labels = LabelsFromLogits(Enlarged(raw.narrow(0, i, 1), pictures.front()));
+      results[i].labels = Labels(raw.narrow(0, i, 1), pictures.front());
     }
   }
   const double forward_ms = watch.Lap() / static_cast<double>(count);
@@ -245,7 +258,7 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
     const Stopwatch watch;
     const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
     if (objective == nullptr || options_.gradient_downscale > 1) {
-      result.labels = LabelsFromLogits(Logits(rgb));
+      result.labels = Labels(RawLogits(Padded(rgb), rgb), rgb);
       result.forward_ms = watch.Milliseconds();
     }
     if (objective != nullptr) AddGradients(frame, rgb, *objective, result);
@@ -281,10 +294,10 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
                                                downscale, objective.chroma));
   };
   at::AutoGradMode with_gradient(true);
-  const auto raw = RawLogits(input);
+  const auto raw = RawLogits(input, seen);
   if (result.labels.empty()) {
     at::NoGradGuard no_gradient;
-    result.labels = LabelsFromLogits(Enlarged(raw, seen));
+    result.labels = Labels(raw, seen);
     result.forward_ms = watch.Lap();
   }
   if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
@@ -320,25 +333,35 @@ double TorchSegmenter::Magnification(const at::Tensor& logits, const Objective& 
 // The frame at a size that the network takes.
 at::Tensor TorchSegmenter::Padded(const at::Tensor& rgb) {
   const std::pair<int64_t, int64_t> size(rgb.size(2), rgb.size(3));
-  auto known = multiples_.find(size);
-  if (known == multiples_.end()) {
-    known = multiples_.emplace(size, FindMultiple(size.first, size.second)).first;
-  }
-  return PadToMultiple(rgb, known->second);
+  auto known = fits_.find(size);
+  if (known == fits_.end()) known = fits_.emplace(size, FindFit(size.first, size.second)).first;
+  return PadToMultiple(rgb, known->second.multiple);
 }
 
 // What the network answers on the padded frames, at its own size.
-at::Tensor TorchSegmenter::RawLogits(const at::Tensor& padded) const {
-  const auto logits = network_.forward(padded);
-  TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) &&
+at::Tensor TorchSegmenter::RawLogits(const at::Tensor& padded, const at::Tensor& rgb) const {
+  const bool twice = padded.size(0) == 1 && FitOf(rgb).twice;
+  const auto logits = network_.forward(twice ? at::cat({padded, padded.detach()}) : padded);
+  TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) + (twice ? 1 : 0) &&
                   logits.size(1) == network_.info.class_count,
               "its output changed its shape to ", logits.sizes());
-  return logits;
+  return twice ? logits.narrow(0, 0, 1) : logits;
+}
+
+LabelMap TorchSegmenter::Labels(const at::Tensor& raw, const at::Tensor& rgb) const {
+  const int multiple = FitOf(rgb).multiple;
+  const int64_t height = RoundUp(rgb.size(2), multiple), width = RoundUp(rgb.size(3), multiple);
+  const int64_t factor = height / raw.size(2);
+  if (!raw.device().is_cpu() || factor < 2 || raw.size(2) * factor != height ||
+      raw.size(3) * factor != width)
+    return LabelsFromLogits(Enlarged(raw, rgb));
+  return LabelsOfEnlarged(raw, static_cast<int>(factor), static_cast<int>(rgb.size(3)),
+                          static_cast<int>(rgb.size(2)));
 }
 
 // The logits of every pixel.
 at::Tensor TorchSegmenter::Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const {
-  const int multiple = multiples_.at({rgb.size(2), rgb.size(3)});
+  const int multiple = FitOf(rgb).multiple;
   const int64_t height = RoundUp(rgb.size(2), multiple), width = RoundUp(rgb.size(3), multiple);
   auto logits = raw;
   if (raw.size(2) != height || raw.size(3) != width) {
@@ -349,7 +372,7 @@ at::Tensor TorchSegmenter::Enlarged(const at::Tensor& raw, const at::Tensor& rgb
 
 // The raw logits whose cells lie inside the frame.
 at::Tensor TorchSegmenter::Inside(const at::Tensor& raw, const at::Tensor& rgb) const {
-  const int multiple = multiples_.at({rgb.size(2), rgb.size(3)});
+  const int multiple = FitOf(rgb).multiple;
   return Cropped(raw,
                  std::max<int64_t>(1, rgb.size(2) * raw.size(2) / RoundUp(rgb.size(2), multiple)),
                  std::max<int64_t>(1, rgb.size(3) * raw.size(3) / RoundUp(rgb.size(3), multiple)));
@@ -357,7 +380,7 @@ at::Tensor TorchSegmenter::Inside(const at::Tensor& raw, const at::Tensor& rgb) 
 
 // The padding with which the network runs and its logits are as large as its input, or smaller by
 // a whole factor. Throws what the network threw if it does not run at all.
-int TorchSegmenter::FindMultiple(int64_t height, int64_t width) {
+Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
   at::NoGradGuard no_gradient;
   const auto grey = at::full({1, 3, height, width}, 0.5, tensor_options_);
   std::exception_ptr failure;
@@ -368,7 +391,7 @@ int TorchSegmenter::FindMultiple(int64_t height, int64_t width) {
       const auto logits = network_.forward(padded);
       const int64_t factor = padded.size(2) / std::max<int64_t>(1, logits.size(2));
       if (factor * logits.size(2) == padded.size(2) && factor * logits.size(3) == padded.size(3)) {
-        return multiple;
+        return {multiple, FasterTwice(padded)};
       }
       if (usable == 0) usable = multiple;
     } catch (const std::exception&) {
@@ -376,7 +399,17 @@ int TorchSegmenter::FindMultiple(int64_t height, int64_t width) {
     }
   }
   if (usable == 0) std::rethrow_exception(failure);
-  return usable;
+  return {usable, FasterTwice(PadToMultiple(grey, usable))};
+}
+
+// Not every network takes two images.
+bool TorchSegmenter::FasterTwice(const at::Tensor& padded) const {
+  if (!padded.device().is_cpu() || padded.size(2) * padded.size(3) > kSmallImage) return false;
+  try {
+    return network_.forward(at::cat({padded, padded})).size(0) == 2;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 }  // namespace

@@ -150,6 +150,21 @@ TEST(TorchSegmenterTest, ABatchGivesWhatItsFramesGiveAlone) {
   for (const auto& result : segmenter->RunBatch(alike, &impossible)) EXPECT_FALSE(result);
 }
 
+// Small images run together with a copy of themselves, where the network allows it.
+TEST(TorchSegmenterTest, ANetworkForOneImageGivesWhatOneForManyGives) {
+  const auto one_only = [](const at::Tensor& rgb) {
+    TORCH_CHECK(rgb.size(0) == 1, "one at a time");
+    return SmoothNetwork(rgb);
+  };
+  const Frame frame = RandomFrame(32, 16);
+  const auto one = DoubleSegmenter(one_only, 1)->RunWithGradient(frame, {});
+  const auto many = DoubleSegmenter(SmoothNetwork, 1)->RunWithGradient(frame, {});
+  ASSERT_TRUE(one && many);
+  EXPECT_EQ(one->labels, many->labels);
+  for (size_t i = 0; i < one->gradients[0].y.size(); ++i)
+    EXPECT_NEAR(one->gradients[0].y[i], many->gradients[0].y[i], 1e-9);
+}
+
 TEST(TorchSegmenterTest, ProjectionsAreIndependentAndRepeatable) {
   const auto segmenter = DoubleSegmenter(SmoothNetwork, 1);
   const Frame frame = RandomFrame(32, 16);

@@ -143,10 +143,12 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
   network.info.class_count = file->classes;
   for (const torch::Tensor& parameter : module->parameters())
     network.info.parameters += parameter.numel();
-  network.forward = [module](const at::Tensor& rgb) { return module->Forward(rgb).front(); };
+  LayChannelsLast(*module);
+  network.forward = [module](const at::Tensor& rgb) {
+    return module->Forward(rgb.contiguous(at::MemoryFormat::ChannelsLast)).front();
+  };
   if (precision == Precision::kHalf) {
     module->to(torch::kHalf);
-    LayChannelsLast(*module);
     network.half_precision = true;
     network.forward = InHalfPrecision(std::move(network.forward));
   }
