@@ -1,16 +1,11 @@
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
-#include <malloc.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
 #include <algorithm>
 #include <bit>
-#include <limits>
 #include <map>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "stac/base/check.h"
@@ -439,34 +434,6 @@ Result<at::Device> ChooseDevice(const std::string& name) {
   if (torch::cuda::is_available()) return at::Device(at::kCUDA);
   if (name == "auto") return at::Device(at::kCPU);
   return Fail("no CUDA device is available to LibTorch: use --device cpu, or a LibTorch with CUDA");
-}
-
-namespace {
-
-// A network's pass asks for the same few hundred megabytes again and again. By default glibc gives
-// blocks of such sizes back to the kernel, which then clears every page of the next ones: a quarter
-// of a pass at 2048x1024 (docs/results.md).
-void KeepFreedMemory() {
-#ifdef __GLIBC__
-  static std::once_flag once;
-  std::call_once(once, [] {
-    mallopt(M_MMAP_THRESHOLD, 1 << 30);
-    mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
-  });
-#endif
-}
-
-}  // namespace
-
-void PrepareInferenceThread(int threads) {
-  KeepFreedMemory();
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  const int wanted = std::max(2, threads > 0 ? threads : cores);
-  if (at::get_num_threads() != wanted) at::set_num_threads(wanted);
-  // The setting belongs to each thread: one task for every worker.
-  at::globalContext().setFlushDenormal(true);
-  at::parallel_for(0, wanted, 1,
-                   [](int64_t, int64_t) { at::globalContext().setFlushDenormal(true); });
 }
 
 }  // namespace stac
