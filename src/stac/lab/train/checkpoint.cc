@@ -33,6 +33,7 @@ Status TakeInitialWeights(const TrainRecipe& recipe, const torch::Tensor& rgb,
                           SegmentationNetwork& network) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(recipe.initial));
   if (!IsStacnet(bytes)) {
+    if (recipe.initial_share > 0) return Fail("network.initial_share is for .stacnet files");
     STAC_ASSIGN_OR_RETURN(const NamedTensors weights, ReadNamedTensors(recipe.initial));
     return ImportWeights(weights, /*backbone_only=*/true, network);
   }

@@ -151,6 +151,9 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   network.Read("definition", r.network);
   network.ReadInteger("classes", r.classes, 2, 255);
   network.Read("initial", initial);
+  network.Read("initial_share", r.initial_share, 0, 1);
+  if (initial.empty() && r.initial_share > 0)
+    network.Wrong("network.initial_share needs network.initial");
   STAC_RETURN_IF_ERROR(network.Finish());
   if (!initial.empty()) {
     STAC_ASSIGN_OR_RETURN(r.initial, ExpandPath(initial, folder));

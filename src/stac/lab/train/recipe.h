@@ -51,6 +51,9 @@ struct TrainRecipe {
   int classes = 19;
   std::filesystem::path
       initial;  // weights to start from (import_weights_internal.h); empty: random
+  // Share of the initial weights in those that are saved at the end (Wortsman et al. 2022, WiSE-FT):
+  // between the two lies what is nearly as good on the new pictures and better on all others.
+  double initial_share = 0;
 
   uint64_t seed = 1;
   int64_t steps = 1000;

@@ -36,6 +36,8 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("flip = true", "paste_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("tint = 0.1", "rotate = 9\n[[teacher]]\nfile = \"net.pt\""),
               HasSubstr("augment.rotate"));
+  EXPECT_THAT(error("classes = 19", "classes = 19\ninitial_share = 0.5"),
+              HasSubstr("network.initial_share"));
   EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),
@@ -44,10 +46,12 @@ TEST(Recipe, ErrorsNameTheKey) {
 
 TEST(Recipe, TheShippedOnesAreValid) {
   setenv("STAC_DATA", "/data", /*overwrite=*/0);
-  const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / "edge_city19.toml");
-  ASSERT_TRUE(shipped) << shipped.error().message;
-  EXPECT_EQ(shipped->classes, 19);
-  EXPECT_TRUE(shipped->distilled());
+  for (const char* name : {"edge_city19_1.toml", "edge_city19.toml"}) {
+    const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / name);
+    ASSERT_TRUE(shipped) << shipped.error().message;
+    EXPECT_EQ(shipped->classes, 19);
+    EXPECT_TRUE(shipped->distilled());
+  }
   for (const char* name : {"bisenet", "drn_d_22", "drn_d_38"}) {
     const auto recipe = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "experiments" /
                                         fmt::format("train_{}_camvid.toml", name));

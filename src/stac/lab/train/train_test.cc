@@ -110,6 +110,9 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
   const auto samples = TinySamples(recipe);
   MustTrain(recipe, samples, "first");
   recipe.initial = folder_ / "first" / "network.stacnet";
+  MustTrain(recipe, samples, "second");
+  recipe.initial_share = 0.5;
+  MustTrain(recipe, samples, "half");
   const torch::Tensor rgb = MustMake(BatchMaker(recipe, samples, {}), 0).rgb;
   const auto state = MakeTrainState(recipe, rgb, torch::kCPU);
   ASSERT_TRUE(state) << state.error().message;
@@ -119,6 +122,15 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
   for (SegmentationNetwork* network : {state->network.get(), state->average.get()})
     EXPECT_LT((network->Forward(rgb)[0] - expected).abs().max().item<double>(),
               1e-3 * expected.abs().max().item<double>());
+
+  // Half of the first network's weights, half of what a second run makes of it.
+  const auto weights = [&](const char* name) {
+    const auto file = ReadFile(folder_ / name / "network.stacnet");
+    return DecodeStacnet(*file)->network->parameters();
+  };
+  const auto first = weights("first"), second = weights("second"), half = weights("half");
+  for (size_t i = 0; i < half.size(); ++i)
+    EXPECT_TRUE(torch::allclose(half[i], (first[i] + second[i]) / 2, 1e-3, 1e-3)) << i;
 
   recipe.classes = 11;
   const auto refused = MakeTrainState(recipe, rgb, torch::kCPU);

@@ -233,8 +233,15 @@ Status Trainer::OpenLog() {
 Status Trainer::SaveNetwork() {
   const std::string note = fmt::format("trained by stac {} with recipe {}, {} steps",
                                        CodeRevision(), HexHash(AsBytes(recipe_.text)), state_.step);
-  STAC_ASSIGN_OR_RETURN(const Bytes bytes, EncodeStacnet(best(), recipe_.network, recipe_.classes,
-                                                         note, /*half=*/true));
+  std::shared_ptr<SegmentationNetwork> initial;
+  if (recipe_.initial_share > 0) {
+    STAC_ASSIGN_OR_RETURN(const Bytes file, ReadFile(recipe_.initial));
+    STAC_ASSIGN_OR_RETURN(const Stacnet decoded, DecodeStacnet(file));
+    initial = decoded.network;
+  }
+  STAC_ASSIGN_OR_RETURN(const Bytes bytes,
+                        EncodeStacnet(best(), recipe_.network, recipe_.classes, note, /*half=*/true,
+                                      initial.get(), recipe_.initial_share));
   return WriteFile(run_.folder / "network.stacnet", bytes);
 }
 

@@ -82,7 +82,8 @@ Result<Stacnet> DecodeUnguarded(ByteSpan bytes) {
 }  // namespace
 
 Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
-                            int classes, const std::string& note, bool half) {
+                            int classes, const std::string& note, bool half,
+                            const SegmentationNetwork* other, double share) {
   torch::NoGradGuard no_grad;
   STAC_ASSIGN_OR_RETURN(const auto copy, MakeNetwork(definition, classes));
   const auto assign = [](const auto& from, const auto& to) {
@@ -93,6 +94,11 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
   copy->eval();
   copy->DropTrainingHeads();
   FoldBatchNorm(*copy);
+  if (other != nullptr) {
+    const auto others = other->named_parameters();
+    for (const auto& parameter : copy->named_parameters())
+      torch::Tensor(parameter.value()).lerp_(others[parameter.key()], share);
+  }
 
   ordered_json header = {{"definition", definition}, {"classes", classes}, {"note", note}};
   ByteWriter values;
