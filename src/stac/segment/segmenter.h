@@ -31,8 +31,8 @@ struct Objective {
   uint64_t seed = 1;
   // Per-class weights on each pixel's share, by its predicted class; empty: all 1.
   std::vector<float> class_weights;
-  // false: only luma's gradients are wanted, and cb and cr may stay empty: a shorter way back from a
-  // GPU.
+  // false: only luma's gradients are wanted, and cb and cr may stay empty: a shorter way back from
+  // a GPU.
   bool chroma = true;
   // kFakeLabelLoss: take the loss against these labels (frame size, every pixel a class of the
   // network) instead of the output's own: the true loss. Borrowed for the call.

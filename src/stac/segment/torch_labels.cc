@@ -35,7 +35,8 @@ void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t be
 }
 
 // Labels of rows of enlarged logits. An output pixel's weights depend on its phase, that is its
-// place in the cell, alone, so pixels are gathered by phase, where neighbours are neighbouring cells.
+// place in the cell, alone, so pixels are gathered by phase, where neighbours are neighbouring
+// cells.
 class RowLabeller {
  public:
   // logits: [C,h,w] floats without gaps.

@@ -55,8 +55,8 @@ LabelMap LabelsOfEnlarged(const at::Tensor& logits, int factor, int width, int h
 // `chroma`, cb and cr are empty.
 InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
                               int downscale, bool chroma);
-// The same where `by_rgb` lies, in steps of ATen: what GradientFromRgb does on a GPU, so that planes
-// come back instead of three floats for each pixel. Without `chroma`, that is undefined.
+// The same where `by_rgb` lies, in steps of ATen: what GradientFromRgb does on a GPU, so that
+// planes come back instead of three floats for each pixel. Without `chroma`, that is undefined.
 FramePlanes PlaneGradients(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
                            int downscale, bool chroma);
 

@@ -168,9 +168,9 @@ InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int wid
   gradient.y = Grid<float>(width, height);
   if (chroma) gradient.cb = gradient.cr = Grid<float>(width / 2, height / 2);
   const auto run = [&](auto rows) {
-    at::parallel_for(
-        0, small_height * downscale / 2, 16,
-        [&](int64_t begin, int64_t end) { rows(folded, WeightsOf(color), begin, end, gradient); });
+    at::parallel_for(0, small_height * downscale / 2, 16, [&](int64_t begin, int64_t end) {
+      rows(folded, WeightsOf(color), begin, end, gradient);
+    });
   };
   if (downscale == 1) run(chroma ? SamplesFromRgb<1, true> : SamplesFromRgb<1, false>);
   if (downscale == 2) run(chroma ? SamplesFromRgb<2, true> : SamplesFromRgb<2, false>);

@@ -235,9 +235,9 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
       Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
     results[i].objective = values[i].item().toDouble();
-    results[i].gradients.push_back(
-        GradientFromRgb(by_input.narrow(0, i, 1), first.color(), first.width(), first.height(), 1,
-                        objective->chroma));
+    results[i].gradients.push_back(GradientFromRgb(by_input.narrow(0, i, 1), first.color(),
+                                                   first.width(), first.height(), 1,
+                                                   objective->chroma));
   }
   const double gradient_ms = watch.Lap() / static_cast<double>(count);
   for (Segmentation& result : results) result.gradient_ms = gradient_ms;

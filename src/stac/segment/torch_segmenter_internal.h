@@ -58,8 +58,9 @@ Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& devi
 TorchForward InHalfPrecision(TorchForward forward);
 
 // Prepares the calling thread for inference: freed tensors' memory is kept for the next ones,
-// denormal numbers become zero (also in the worker threads), and `threads` threads (0: all cores) but at least 2 work on an operation, because
-// ATen 1.13 does not use oneDNN for single images with one thread. Cheap when already done.
+// denormal numbers become zero (also in the worker threads), and `threads` threads (0: all cores)
+// but at least 2 work on an operation, because ATen 1.13 does not use oneDNN for single images with
+// one thread. Cheap when already done.
 void PrepareInferenceThread(int threads);
 
 }  // namespace stac

@@ -221,8 +221,8 @@ void BatchMaker::Paste(int64_t step, std::vector<Picture>& pictures) const {
     const torch::Tensor pasted =
         chosen.index_select(0, other.teacher.argmax(1).flatten()).view_as(other.teacher[0][0]);
     pictures[i].rgb = before[i].rgb.lerp(
-        other.rgb, Resize(pasted.unsqueeze(0).unsqueeze(0), recipe_.crop_height,
-                          recipe_.crop_width));
+        other.rgb,
+        Resize(pasted.unsqueeze(0).unsqueeze(0), recipe_.crop_height, recipe_.crop_width));
     if (any_labels_)
       pictures[i].labels = before[i].labels.where(pasted.unsqueeze(0) == 0, other.labels);
   }

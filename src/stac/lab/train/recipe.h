@@ -51,8 +51,9 @@ struct TrainRecipe {
   int classes = 19;
   std::filesystem::path
       initial;  // weights to start from (import_weights_internal.h); empty: random
-  // Share of the initial weights in those that are saved at the end (Wortsman et al. 2022, WiSE-FT):
-  // between the two lies what is nearly as good on the new pictures and better on all others.
+  // Share of the initial weights in those that are saved at the end (Wortsman et al. 2022,
+  // WiSE-FT): between the two lies what is nearly as good on the new pictures and better on all
+  // others.
   double initial_share = 0;
 
   uint64_t seed = 1;
@@ -88,9 +89,7 @@ struct TrainRecipe {
 
   bool distilled() const { return !teachers.empty(); }
   // Whether the teachers must be asked about the pictures as they are.
-  bool asks_beforehand() const {
-    return distilled() && (!live_teacher || augment.paste_share > 0);
-  }
+  bool asks_beforehand() const { return distilled() && (!live_teacher || augment.paste_share > 0); }
   bool uses_labels() const { return labels_loss > 0; }
   std::string text;  // of the file, kept with the results
 };

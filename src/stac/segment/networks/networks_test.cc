@@ -1,4 +1,3 @@
-#include "stac/base/test_folder.h"
 #include "stac/segment/networks/networks.h"
 
 #include <gmock/gmock.h>
@@ -7,6 +6,7 @@
 #include <filesystem>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 #include "stac/segment/networks/import_weights_internal.h"
 #include "stac/segment/networks/layers_internal.h"
 #include "stac/segment/networks/stacnet_internal.h"

@@ -23,9 +23,9 @@ struct Stacnet {
   std::shared_ptr<SegmentationNetwork> network;  // evaluation mode, folded, parameters frozen
 };
 
-// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `other`, a folded
-// network of the same definition and class count, weights are 1 - share of the one and share of the
-// other.
+// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `other`, a
+// folded network of the same definition and class count, weights are 1 - share of the one and share
+// of the other.
 Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
                             int classes, const std::string& note, bool half,
                             const SegmentationNetwork* other = nullptr, double share = 0);
