@@ -116,7 +116,7 @@ class TorchSegmenter final : public Segmenter {
   at::Tensor Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const;
   LabelMap Labels(const at::Tensor& raw, const at::Tensor& rgb) const;
   Fit FindFit(int64_t height, int64_t width) const;
-  bool FasterTwice(const at::Tensor& padded) const;
+  bool TakesTwice(const at::Tensor& padded) const;
   const Fit& FitOf(const at::Tensor& rgb) const { return fits_.at({rgb.size(2), rgb.size(3)}); }
 
   TorchNetwork network_;
@@ -386,7 +386,7 @@ Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
       const auto logits = network_.forward(padded);
       const int64_t factor = padded.size(2) / std::max<int64_t>(1, logits.size(2));
       if (factor * logits.size(2) == padded.size(2) && factor * logits.size(3) == padded.size(3)) {
-        return {multiple, FasterTwice(padded)};
+        return {multiple, TakesTwice(padded)};
       }
       if (usable == 0) usable = multiple;
     } catch (const std::exception&) {
@@ -394,11 +394,11 @@ Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
     }
   }
   if (usable == 0) std::rethrow_exception(failure);
-  return {usable, FasterTwice(PadToMultiple(grey, usable))};
+  return {usable, TakesTwice(PadToMultiple(grey, usable))};
 }
 
-// Not every network takes two images.
-bool TorchSegmenter::FasterTwice(const at::Tensor& padded) const {
+// Whether the image is small enough, and the network takes two: not every one does.
+bool TorchSegmenter::TakesTwice(const at::Tensor& padded) const {
   if (!padded.device().is_cpu() || padded.size(2) * padded.size(3) > kSmallImage) return false;
   try {
     return network_.forward(at::cat({padded, padded})).size(0) == 2;

@@ -178,6 +178,15 @@ TEST_F(Train, ASaveThatFailsKeepsTheCheckpoint) {
   EXPECT_EQ(*ReadFile(file), good);
 }
 
+TEST_F(Train, PastingNeedsTheTeachersAnswers) {
+  TrainRecipe recipe = Tiny();
+  const auto samples = TinySamples(recipe);
+  recipe.augment.paste_share = 0.5;
+  const auto report = TrainNetwork(recipe, samples, {}, {.folder = folder_ / "x"});
+  ASSERT_FALSE(report);
+  EXPECT_THAT(report.error().message, HasSubstr("augment.paste_share"));
+}
+
 TEST_F(Train, BadDataIsSaid) {
   TrainRecipe recipe = Tiny();
   recipe.classes = 5;  // the street has labels up to 18

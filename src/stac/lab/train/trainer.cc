@@ -44,6 +44,8 @@ Status CheckSamples(const TrainRecipe& recipe, const std::vector<TrainSample>& s
             "a label picture holds the value {}, outside the network's {} classes (255 "
             "means unknown): change network.classes or the labels",
             label, recipe.classes);
+    if (recipe.augment.paste_share > 0 && !sample.has_teacher())
+      return Fail("augment.paste_share needs the teachers' answers for every picture beforehand");
     if (!sample.has_labels() && !sample.has_teacher() && !recipe.live_teacher)
       return Fail("a picture of the training set has neither labels nor a teacher");
   }
