@@ -46,7 +46,7 @@ TEST(Recipe, ErrorsNameTheKey) {
 
 TEST(Recipe, TheShippedOnesAreValid) {
   setenv("STAC_DATA", "/data", /*overwrite=*/0);
-  for (const char* name : {"edge_city19_1.toml", "edge_city19.toml"}) {
+  for (const char* name : {"edge_city19_1.toml", "edge_city19_2.toml", "edge_city19.toml"}) {
     const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / name);
     ASSERT_TRUE(shipped) << shipped.error().message;
     EXPECT_EQ(shipped->classes, 19);
