@@ -198,12 +198,13 @@ Result<Collector> RunPipeline(const Options& options, const Clip& clip, ReplaySe
 }
 
 struct Reference {
-  double x264_ms = 0;  // processor time
+  double encoder_ms = 0;  // processor time
   double flow_ms = 0;
   int64_t bytes = 0;
 };
 
-// Plain x264 (CRF with its own adaptive quantization) of the same keyframes, and the same flow.
+// The plain encoder (CRF with its own adaptive quantization) on the same keyframes, and the same
+// flow.
 Result<Reference> RunReference(const Options& options, const Clip& clip, const Collector& run) {
   EncoderOptions encoder = options.device.encoder;
   encoder.width = clip.info.width;
@@ -220,13 +221,13 @@ Result<Reference> RunReference(const Options& options, const Clip& clip, const C
   };
   Reference reference;
   double start = ProcessCpuMilliseconds();
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoEncoder> x264, MakeVideoEncoder(encoder));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoEncoder> plain, MakeVideoEncoder(encoder));
   for (const KeyframeRecord& keyframe : run.keyframes) {
     STAC_ASSIGN_OR_RETURN(const EncodedFrame coded,
-                          x264->Encode(frame_of(keyframe.frame), nullptr, keyframe.idr));
+                          plain->Encode(frame_of(keyframe.frame), nullptr, keyframe.idr));
     reference.bytes += static_cast<int64_t>(coded.access_unit.size());
   }
-  reference.x264_ms = ProcessCpuMilliseconds() - start;
+  reference.encoder_ms = ProcessCpuMilliseconds() - start;
   start = ProcessCpuMilliseconds();
   auto flow = MakeDisFlow({.grid = options.flow_grid > 0 ? options.flow_grid : FlowOptions{}.grid});
   FlowField field;
@@ -252,7 +253,7 @@ nlohmann::ordered_json Figures(const Options& options, const Clip& clip,
   std::vector<FrameRecord> frames;
   std::vector<KeyframeRecord> keyframes;
   std::vector<FeedbackReport> feedback;
-  std::vector<double> latency, fps, ratios, cpu, x264, flow, bytes;
+  std::vector<double> latency, fps, ratios, cpu, encoder, flow, bytes;
   int64_t dropped = 0;
   for (size_t i = 0; i < runs.size(); ++i) {
     const Collector& run = runs[i];
@@ -264,15 +265,16 @@ nlohmann::ordered_json Figures(const Options& options, const Clip& clip,
     dropped += run.totals.dropped;
     fps.push_back(run.Fps());
     cpu.push_back(run.cpu_ms / count);
-    x264.push_back(references[i].x264_ms / count);
+    encoder.push_back(references[i].encoder_ms / count);
     flow.push_back(references[i].flow_ms / count);
-    ratios.push_back(run.cpu_ms / (references[i].x264_ms + references[i].flow_ms));
+    ratios.push_back(run.cpu_ms / (references[i].encoder_ms + references[i].flow_ms));
     bytes.push_back(static_cast<double>(run.totals.video_bytes) /
                     static_cast<double>(references[i].bytes));
   }
   const auto stage = [&](double FrameStages::*time) {
     return Rounded(MedianOf(frames, [&](const FrameRecord& r) { return r.stages.*time; }));
   };
+  const std::string name = options.codec == "h265" ? "x265" : "x264";
   return {{"size", options.size},
           {"codec", options.codec},
           {"source", clip.info.name},
@@ -297,9 +299,9 @@ nlohmann::ordered_json Figures(const Options& options, const Clip& clip,
                : MedianOf(frames, [](const auto& r) { return static_cast<double>(r.flow_grid); })},
           {"cpu_ms_per_frame", Rounded(Median(cpu))},
           {"reference_cpu_ms_per_frame",
-           {{"x264", Rounded(Median(x264))}, {"flow", Rounded(Median(flow))}}},
+           {{name, Rounded(Median(encoder))}, {"flow", Rounded(Median(flow))}}},
           {"bytes_over_reference", Rounded(Median(bytes))},
-          {"ratio_to_x264_plus_flow", Rounded(Median(ratios))},
+          {"ratio_to_" + name + "_plus_flow", Rounded(Median(ratios))},
           {"ratio_min", Rounded(*std::min_element(ratios.begin(), ratios.end()))},
           {"ratio_max", Rounded(*std::max_element(ratios.begin(), ratios.end()))}};
 }
@@ -333,7 +335,8 @@ void AddBenchDevice(CLI::App& bench) {
   auto options = std::make_shared<Options>();
   CLI::App* command = AddCommand(
       bench, "device",
-      "The device's pipeline in real time, against plain x264 of the same keyframes and the flow.",
+      "The device's pipeline in real time, against the plain encoder on the same keyframes and the "
+      "flow.",
       "  stac bench device --size 2048x1024 --json\n"
       "  stac bench device --input street.mp4 --size 1280x720 --labels out/labels\n"
       "The server is a stand-in in this process that answers with recorded labels; its time does\n"
