@@ -8,28 +8,10 @@
 #include "stac/base/check.h"
 #include "stac/lab/train/batch_internal.h"
 #include "stac/lab/train/losses_internal.h"
+#include "stac/lab/train/random_internal.h"
 
 namespace stac {
 namespace {
-
-// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every platform, unlike the
-// distributions of <random>.
-class Random {
- public:
-  Random(uint64_t seed, uint64_t stream) : state_(seed * 0x9E3779B97F4A7C15u ^ stream) { Next(); }
-  uint64_t Next() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
-  double Uniform() { return static_cast<double>(Next() >> 11) * 0x1p-53; }
-  double Between(double low, double high) { return low + (high - low) * Uniform(); }
-  int64_t Below(int64_t end) { return static_cast<int64_t>(Uniform() * static_cast<double>(end)); }
-
- private:
-  uint64_t state_;
-};
 
 torch::Tensor Resize(const torch::Tensor& x, int64_t height, int64_t width) {
   if (x.size(2) == height && x.size(3) == width) return x;
@@ -118,6 +100,7 @@ BatchMaker::BatchMaker(const TrainRecipe& recipe, const std::vector<TrainSample>
   STAC_CHECK(!samples.empty());
   any_labels_ = std::any_of(samples.begin(), samples.end(),
                             [](const TrainSample& s) { return s.has_labels(); });
+  if (recipe.rare_share > 0) rare_ = std::make_unique<RareClasses>(samples, recipe.classes);
 }
 
 size_t BatchMaker::SampleAt(int64_t position) const {
@@ -133,8 +116,16 @@ size_t BatchMaker::SampleAt(int64_t position) const {
   return order_[position % count];
 }
 
+std::optional<RareClasses::Place> BatchMaker::RarePlaceAt(int64_t position) const {
+  if (!rare_ || rare_->empty()) return std::nullopt;
+  Random random(recipe_.seed, 0x4A4Eu ^ static_cast<uint64_t>(position) << 16);
+  if (random.Uniform() >= recipe_.rare_share) return std::nullopt;
+  return rare_->Draw(random);
+}
+
 Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
-  const TrainSample& sample = samples_[SampleAt(position)];
+  const auto rare = RarePlaceAt(position);
+  const TrainSample& sample = samples_[rare ? rare->sample : SampleAt(position)];
   Random random(recipe_.seed, static_cast<uint64_t>(position) << 16);
   const AugmentSpec& spec = recipe_.augment;
 
@@ -148,10 +139,15 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
   };
   const int width = aligned(recipe_.crop_width / scale, sample.width);
   const int height = aligned(recipe_.crop_height / scale, sample.height);
-  const auto start = [&random](int room) {
-    return static_cast<int>(random.Below(room / kTeacherStride + 1)) * kTeacherStride;
+  // Anywhere in the picture, or anywhere around the rare place.
+  const auto start = [&random](int size, int whole, std::optional<int> within) {
+    const int first = within ? std::max(0, *within + kTeacherStride - size) : 0;
+    const int last = within ? std::min(whole - size, *within) : whole - size;
+    return first +
+           static_cast<int>(random.Below((last - first) / kTeacherStride + 1)) * kTeacherStride;
   };
-  const int x0 = start(sample.width - width), y0 = start(sample.height - height);
+  const int x0 = start(width, sample.width, rare ? std::optional(rare->x) : std::nullopt);
+  const int y0 = start(height, sample.height, rare ? std::optional(rare->y) : std::nullopt);
   const bool flip = random.Uniform() < 0.5 && spec.flip;
 
   std::vector<uint8_t> coded;

@@ -3,6 +3,13 @@
 
 namespace stac {
 
+torch::Tensor Sharpened(const torch::Tensor& probabilities, double power) {
+  if (power == 1) return probabilities;
+  // By the largest, so that no power of all of them becomes 0.
+  const torch::Tensor raised = (probabilities / probabilities.amax(1, true)).pow(power);
+  return raised / raised.sum(1, true);
+}
+
 torch::Tensor TeacherLoss(const torch::Tensor& logits, const torch::Tensor& teacher,
                           double balance) {
   constexpr double kLeastShare = 1e-3;  // a class that is hardly there must not rule the batch

@@ -6,6 +6,9 @@ namespace stac {
 
 constexpr int64_t kUnknownLabel = 255;
 
+// Probabilities [N,C,H,W] raised to a power of at least 1, scaled to a sum of 1 again.
+torch::Tensor Sharpened(const torch::Tensor& probabilities, double power);
+
 // The weighted mean over cells of -sum_k target_k log softmax(logits)_k; without balance that is
 // the KL divergence from the teacher up to a constant. A cell's weight is the mean, over its
 // target, of (its class's share of the batch)^-balance, scaled to a mean of 1 over the batch.

@@ -31,6 +31,16 @@ TEST(TeacherLossTest, FullBalanceGivesEveryClassTheSameWeight) {
               (std::log(4.0 / 3) + std::log(4.0)) / 2, 1e-6);
 }
 
+TEST(SharpenedTest, RaisesAndScalesToASumOfOne) {
+  const torch::Tensor before = torch::tensor({0.6F, 0.3F, 0.1F}).view({1, 3, 1, 1});
+  const torch::Tensor after = Sharpened(before, 2).flatten();  // 36, 9, 1 of 46
+  EXPECT_NEAR(after[0].item<double>(), 36.0 / 46, 1e-6);
+  EXPECT_NEAR(after[1].item<double>(), 9.0 / 46, 1e-6);
+  EXPECT_NEAR(after[2].item<double>(), 1.0 / 46, 1e-6);
+  EXPECT_TRUE(Sharpened(before, 1).equal(before));
+  EXPECT_NEAR(Sharpened(before, 100).flatten()[0].item<double>(), 1, 1e-6);
+}
+
 TEST(LabelsLossTest, LeavesOutUnknownLabels) {
   const FourCells cells;
   torch::Tensor labels = torch::full({1, 2, 2}, kUnknownLabel, torch::kLong);

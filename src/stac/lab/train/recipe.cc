@@ -169,6 +169,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   train.Read("weight_decay", r.weight_decay, 0, 1);
   train.Read("poly_power", r.poly_power, 0, 10);
   train.ReadInteger("warmup_steps", r.warmup_steps, 0, int64_t{1} << 40);
+  train.Read("rare_share", r.rare_share, 0, 1);
   train.Read("ema_decay", r.ema_decay, 0, 0.99999);
   train.ReadInteger("checkpoint_every", r.checkpoint_every, 1, int64_t{1} << 40);
   train.ReadInteger("validate_every", r.validate_every, 0, int64_t{1} << 40);
@@ -185,6 +186,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   loss.Read("labels", r.labels_loss, 0, 1e3);
   loss.Read("auxiliary", r.auxiliary_loss, 0, 1e3);
   loss.Read("live_teacher", r.live_teacher);
+  loss.Read("sharpen", r.sharpen, 1, 100);
   loss.Read("balance", r.balance, 0, 1);
   loss.ReadInteger("stride", r.loss_stride, 1, 4);
   if (r.loss_stride == 3) loss.Wrong("loss.stride must be 1, 2 or 4");

@@ -65,7 +65,8 @@ struct TrainRecipe {
   double weight_decay = 1e-4;
   double poly_power = 0.9;
   int64_t warmup_steps = 100;
-  double ema_decay = 0;  // of the averaged weights that are validated and saved; 0: no averaging
+  double rare_share = 0;  // share of the crops that show a rare class (rare_classes_internal.h)
+  double ema_decay = 0;   // of the averaged weights that are validated and saved; 0: no averaging
   int64_t checkpoint_every = 500;
   int64_t validate_every = 0;   // 0: at the end only
   bool mixed_precision = true;  // on CUDA
@@ -78,6 +79,9 @@ struct TrainRecipe {
   // once about the picture as it is: "a good teacher is patient and consistent" (Beyer et al.
   // 2022). Takes longer than a step of a small network.
   bool live_teacher = false;
+  // The teachers' probabilities are raised to this power, which makes them surer: what counts is
+  // the label, and a small network that copies doubts names rare classes too seldom.
+  double sharpen = 1;
   double balance = 0;  // 0..1: how much more the teacher counts where its classes are rare
   // The loss is taken at 1/loss_stride of the crop's size: 1, 2 or 4; with a teacher always 4.
   int loss_stride = 1;
@@ -89,7 +93,9 @@ struct TrainRecipe {
 
   bool distilled() const { return !teachers.empty(); }
   // Whether the teachers must be asked about the pictures as they are.
-  bool asks_beforehand() const { return distilled() && (!live_teacher || augment.paste_share > 0); }
+  bool asks_beforehand() const {
+    return distilled() && (!live_teacher || augment.paste_share > 0 || rare_share > 0);
+  }
   bool uses_labels() const { return labels_loss > 0; }
   std::string text;  // of the file, kept with the results
 };

@@ -383,6 +383,34 @@ TEST(BatchMaker, PastedClassesBringTheirPixelsAndLabels) {
   EXPECT_LT(pasted, 16);
 }
 
+TEST(BatchMaker, CropsShowTheRareClassThatWasDrawn) {
+  // One picture in twenty has a spot of class 1, in a corner that few crops reach.
+  std::vector<TrainSample> samples(20, {.width = 256, .height = 256});
+  for (TrainSample& sample : samples) {
+    sample.rgb.assign(256 * 256 * 3, 0);
+    sample.labels.assign(256 * 256, 0);
+  }
+  for (int y = 240; y < 256; ++y)
+    for (int x = 0; x < 16; ++x) samples[7].labels[y * 256 + x] = 1;
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 2;
+  recipe.augment = {.scale_min = 0.8, .scale_max = 1.2};
+  const auto share_shown = [&](double rare_share) {
+    recipe.rare_share = rare_share;
+    const BatchMaker maker(recipe, samples, {});
+    int shown = 0;
+    constexpr int kSteps = 100;
+    for (int step = 0; step < kSteps; ++step)
+      shown += (MustMake(maker, step).labels == 1).flatten(1).any(1).sum().item<int>();
+    return shown / (double{kSteps} * recipe.batch);
+  };
+  EXPECT_LT(share_shown(0), 0.02);
+  // The spot has 16 of 81,920 cells: a weight of 1000^.5 beside the other class's 1.
+  const double all = std::sqrt(1e3) / (std::sqrt(1e3) + 1);
+  EXPECT_NEAR(share_shown(1), all, 0.04);
+  EXPECT_NEAR(share_shown(0.5), all / 2, 0.1);
+}
+
 TEST(BatchMaker, TurnedPicturesKeepTheirLabels) {
   // Right of the middle it is white and of class 1.
   TrainSample sample{.width = 64, .height = 64};

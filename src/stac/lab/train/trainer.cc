@@ -147,6 +147,7 @@ Result<TrainBatch> Trainer::NextBatch() {
   if (live_teacher_) {
     STAC_ASSIGN_OR_RETURN(batch.teacher, live_teacher_->Probabilities(batch.rgb));
   }
+  if (batch.teacher.defined()) batch.teacher = Sharpened(batch.teacher, recipe_.sharpen);
   batch.rgb = batch.rgb.contiguous(torch::MemoryFormat::ChannelsLast);
   return batch;
 }
