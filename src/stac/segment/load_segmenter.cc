@@ -11,11 +11,20 @@ namespace stac {
 // What kind of file it is shows in its first bytes; the loaders report what cannot be read.
 Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
                                  Precision precision, Passes passes) {
-  if (precision == Precision::kHalf && !device.is_cuda())
-    return Fail("half precision needs a CUDA device: use single precision on a CPU");
+  if (precision == Precision::kHalf && !HalfType(device))
+    return Fail(
+        "half precision needs a CUDA device or a processor with AVX512_BF16: use single precision");
   std::array<char, 8> start{};
   std::ifstream(path, std::ios::binary).read(start.data(), start.size());
   if (IsStacnet(AsBytes({start.data(), start.size()}))) return OpenStacnet(path, device, precision);
+  // LibTorch 1.13 lacks some operations in bfloat16, and others (ESPNetv2 at 2048x1024) overwrite
+  // the heap.
+  if (precision == Precision::kHalf && !device.is_cuda())
+    return Fail(
+        "on a CPU half precision is for .stacnet weight files only, not for a TorchScript file "
+        "like "
+        "{}: use single precision",
+        path);
   return OpenTorchScript(path, device, precision, passes);
 }
 

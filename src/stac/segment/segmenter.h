@@ -72,8 +72,8 @@ class Segmenter {
   virtual std::unique_ptr<Segmenter> Clone() const = 0;
 };
 
-// kHalf: 16-bit floating point and channels last, for GPUs: a tenth to a half faster, and 0.05 to
-// 0.2 % of the labels change (docs/results.md). Refused on a CPU.
+// kHalf: 16-bit floating point and channels last, for GPUs, and for weight files of our own on
+// processors with AVX512_BF16; refused elsewhere. What it gains, and how many labels change: docs/results.md.
 enum class Precision { kFloat, kHalf };
 
 struct SegmenterOptions {

@@ -22,9 +22,9 @@ constexpr int kMaxClasses = kUnlabelled;
 // Networks halve their input three to six times.
 constexpr int kMultiples[] = {1, 8, 16, 32, 64};
 
-// For a single image, ATen leaves oneDNN's convolutions where maps are small (20480 values; in the
-// deepest layers the image is 1/32 as large, with some 160 channels), and is several times slower
-// than for two.
+// For a single image of floats, ATen leaves oneDNN's convolutions where maps are small (20480
+// values; in the deepest layers the image is 1/32 as large, with some 160 channels), and is several
+// times slower than for two.
 constexpr int64_t kSmallImage = int64_t{1} << 17;
 
 // How the network takes frames of a size.
@@ -399,7 +399,9 @@ Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
 
 // Whether the image is small enough, and the network takes two: not every one does.
 bool TorchSegmenter::TakesTwice(const at::Tensor& padded) const {
-  if (!padded.device().is_cpu() || padded.size(2) * padded.size(3) > kSmallImage) return false;
+  if (!padded.device().is_cpu() || network_.half_precision ||
+      padded.size(2) * padded.size(3) > kSmallImage)
+    return false;
   try {
     return network_.forward(at::cat({padded, padded})).size(0) == 2;
   } catch (const std::exception&) {
@@ -418,6 +420,14 @@ Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
   auto segmenter = std::make_unique<TorchSegmenter>(std::move(network), options);
   STAC_RETURN_IF_ERROR(segmenter->Probe());
   return segmenter;
+}
+
+std::optional<at::ScalarType> HalfType(const at::Device& device) {
+  if (device.is_cuda()) return at::kHalf;
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512bf16")) return at::kBFloat16;
+#endif
+  return std::nullopt;
 }
 
 TorchForward InHalfPrecision(TorchForward forward) {

@@ -1,9 +1,11 @@
 #pragma once
 
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "stac/segment/segmenter.h"
@@ -54,7 +56,11 @@ Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& devi
                                  Precision precision = Precision::kFloat,
                                  Passes passes = Passes::kForwardAndBackward);
 
-// A network whose parameters were made 16 bits wide, as one of floats.
+// The numbers of 16 bits that networks run fast with there: float16 on CUDA, bfloat16 on processors
+// with AVX512_BF16. None: no such numbers.
+std::optional<at::ScalarType> HalfType(const at::Device& device);
+
+// A network whose parameters were made float16, as one of floats.
 TorchForward InHalfPrecision(TorchForward forward);
 
 // Prepares the calling thread for inference: freed tensors' memory is kept for the next ones,

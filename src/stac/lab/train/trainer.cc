@@ -58,17 +58,8 @@ int LoaderCount(const torch::Device& device) {
   return std::clamp(static_cast<int>(std::thread::hardware_concurrency()) - 2, 1, kMaxLoaders);
 }
 
-// Whether bfloat16 is faster than float there.
-bool ComputesBfloat16(const torch::Device& device) {
-  if (device.is_cuda()) return true;
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
-
-// While it lives, this thread computes in bfloat16 on a device of that type: half the memory, and
+// While it lives, this thread computes in bfloat16 on a device of that type (every one that has
+// numbers of 16 bits is fast with it): half the memory, and
 // unlike 16-bit floats it needs no scaling of the loss.
 class Autocast {
  public:
@@ -160,7 +151,7 @@ Result<double> Trainer::Step() {
 
   std::vector<torch::Tensor> outputs;
   {
-    const Autocast autocast(device_, recipe_.mixed_precision && ComputesBfloat16(device_));
+    const Autocast autocast(device_, recipe_.mixed_precision && HalfType(device_).has_value());
     outputs = state_.network->Forward(batch.rgb);
   }
 

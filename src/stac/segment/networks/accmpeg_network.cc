@@ -23,7 +23,7 @@ AccMpegNetwork::AccMpegNetwork(int classes) {
 
 std::vector<torch::Tensor> AccMpegNetwork::Forward(const torch::Tensor& rgb) {
   const torch::Tensor at16 =
-      sixteenth_->forward(eighth_->forward(quarter_->forward(half_->forward(NormalizeRgb(rgb)))));
+      sixteenth_->forward(eighth_->forward(quarter_->forward(half_->forward(Normalized(rgb)))));
   const torch::Tensor y = far_->forward(near_->forward(at16));
   return {classifier_->forward(y + context_->forward(y.mean({2, 3}, true)))};
 }

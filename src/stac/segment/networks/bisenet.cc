@@ -84,7 +84,7 @@ torch::Tensor BiSeNet::Fuse(const torch::Tensor& spatial, const torch::Tensor& c
 }
 
 std::vector<torch::Tensor> BiSeNet::Forward(const torch::Tensor& rgb) {
-  const torch::Tensor x = NormalizeRgb(rgb, kMean, kDeviation);
+  const torch::Tensor x = Normalized(rgb, kMean, kDeviation);
   const torch::Tensor at4 =
       levels_[0]->forward(torch::max_pool2d(stem_->forward(x), {3, 3}, {2, 2}, {1, 1}));
   const torch::Tensor at8 = levels_[1]->forward(at4);

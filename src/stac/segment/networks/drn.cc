@@ -39,7 +39,7 @@ DrnNetwork::DrnNetwork(int classes, const std::array<int, 4>& blocks) {
 }
 
 std::vector<torch::Tensor> DrnNetwork::Forward(const torch::Tensor& rgb) {
-  torch::Tensor x = NormalizeRgb(rgb, kMean, kDeviation);
+  torch::Tensor x = Normalized(rgb, kMean, kDeviation);
   for (torch::nn::Sequential& level : levels_) x = level->forward(x);
   return {classifier_->forward(x)};
 }

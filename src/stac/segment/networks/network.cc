@@ -58,13 +58,14 @@ void LayChannelsLast(SegmentationNetwork& network) {
       parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
 }
 
-torch::Tensor NormalizeRgb(const torch::Tensor& rgb, const std::array<double, 3>& mean,
-                           const std::array<double, 3>& deviation) {
+torch::Tensor SegmentationNetwork::Normalized(const torch::Tensor& rgb,
+                                              const std::array<double, 3>& mean,
+                                              const std::array<double, 3>& deviation) const {
   const auto options = torch::TensorOptions().dtype(rgb.dtype()).device(rgb.device());
   const auto channels = [&](const std::array<double, 3>& values) {
     return torch::tensor({values[0], values[1], values[2]}, options).view({1, 3, 1, 1});
   };
-  return (rgb - channels(mean)) / channels(deviation);
+  return ((rgb - channels(mean)) / channels(deviation)).to(parameters().front().scalar_type());
 }
 
 void ReplacePart(std::string& name, const std::string& part, const std::string& by) {

@@ -24,6 +24,13 @@ class SegmentationNetwork : public torch::nn::Module {
   virtual void DropTrainingHeads() {}
   // The name that a parameter or buffer of ours has in published PyTorch checkpoints.
   virtual std::string PublishedName(const std::string& name) const { return name; }
+
+ protected:
+  // (rgb - mean) / deviation for each channel, the ImageNet values by default, in the numbers that
+  // the parameters are of: rounding `rgb` itself to bfloat16 changes three times as many labels.
+  torch::Tensor Normalized(const torch::Tensor& rgb,
+                           const std::array<double, 3>& mean = {0.485, 0.456, 0.406},
+                           const std::array<double, 3>& deviation = {0.229, 0.224, 0.225}) const;
 };
 
 // The definition called `name` (NetworkNames() in networks.h) with fresh random weights, in
@@ -43,11 +50,6 @@ void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb
 // Lays the kernels out as fast convolutions want them (cuDNN's, and oneDNN's in training): a
 // pixel's channels side by side.
 void LayChannelsLast(SegmentationNetwork& network);
-
-// (rgb - mean) / deviation for each channel; the ImageNet values by default.
-torch::Tensor NormalizeRgb(const torch::Tensor& rgb,
-                           const std::array<double, 3>& mean = {0.485, 0.456, 0.406},
-                           const std::array<double, 3>& deviation = {0.229, 0.224, 0.225});
 
 // For PublishedName: replaces the first occurrence of `part`, if any.
 void ReplacePart(std::string& name, const std::string& part, const std::string& by);

@@ -1,6 +1,7 @@
 #include "stac/segment/networks/networks.h"
 
 #include <gmock/gmock.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/serialize.h>
 
 #include <filesystem>
@@ -184,6 +185,32 @@ TEST(Stacnet, RoundTripGivesTheSameOutput) {
   EXPECT_LT((file->network->Forward(rgb)[0] - expected).abs().max().item<double>(),
             1e-3 * expected.abs().max().item<double>());
   EXPECT_TRUE(network->named_buffers().size() > 0);  // the original is not folded
+}
+
+TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
+  if (!HalfType(at::kCPU)) GTEST_SKIP() << "skipped: this processor has no AVX512_BF16";
+  const TestFolder folder;
+  const std::string file = (folder / "small.stacnet").string();
+  ASSERT_TRUE(WriteFile(file, SmallFile()));
+  const auto plain = OpenStacnet(file, at::kCPU);
+  const auto half = OpenStacnet(file, at::kCPU, Precision::kHalf);
+  ASSERT_TRUE(plain && half);
+  const torch::Tensor rgb = torch::rand({1, 3, 64, 96}).requires_grad_();
+  const auto run = [&rgb](const TorchNetwork& network) {
+    const torch::Tensor logits = network.forward(rgb);
+    return std::pair(logits.detach(),
+                     torch::autograd::grad({logits.square().sum()}, {rgb}).front());
+  };
+  const auto [expected, expected_gradient] = run(*plain);
+  const auto [found, gradient] = run(*half);
+  EXPECT_EQ(found.scalar_type(), torch::kFloat);
+  EXPECT_EQ(gradient.scalar_type(), torch::kFloat);
+  const auto error = [](const torch::Tensor& a, const torch::Tensor& b) {
+    return ((a - b).norm() / a.norm()).item<double>();
+  };
+  EXPECT_LT(error(expected, found), 0.03);
+  EXPECT_GT(error(expected, found), 0);  // it is not the same network
+  EXPECT_LT(error(expected_gradient, gradient), 0.25);  // some ReLUs change sides
 }
 
 TEST(Stacnet, BrokenFilesAreRefused) {

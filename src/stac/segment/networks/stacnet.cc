@@ -151,12 +151,11 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
     network.info.parameters += parameter.numel();
   LayChannelsLast(*module);
   network.forward = [module](const at::Tensor& rgb) {
-    return module->Forward(rgb.contiguous(at::MemoryFormat::ChannelsLast)).front();
+    return module->Forward(rgb.contiguous(at::MemoryFormat::ChannelsLast)).front().to(at::kFloat);
   };
   if (precision == Precision::kHalf) {
-    module->to(torch::kHalf);
+    module->to(*HalfType(device));
     network.half_precision = true;
-    network.forward = InHalfPrecision(std::move(network.forward));
   }
   return network;
 }
