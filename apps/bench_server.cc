@@ -206,7 +206,8 @@ void AddBenchServer(CLI::App& bench) {
           "as in stac server")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command->add_flag("--half", options->half, "16-bit arithmetic: needs a GPU, or AVX512_BF16 and a .stacnet file");
+  command->add_flag("--half", options->half,
+                    "16-bit arithmetic: needs a GPU, or AVX512_BF16 and a .stacnet file");
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
       ->check(CLI::IsMember({2, 4}))

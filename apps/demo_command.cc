@@ -30,6 +30,7 @@ struct Options {
   std::string input;
   std::string out = "out/demo";
   std::string consumer = "device";
+  std::string codec = "h264";
   double seconds = 20;
   double qp = 30;
   double keyframe_fps = 0;
@@ -78,10 +79,12 @@ Status Stream(const Options& options, const fs::path& out) {
                                              fmt::format("{}", options.keyframe_fps),
                                              "--consumer",
                                              options.consumer,
+                                             "--codec",
+                                             options.codec,
                                              "--labels",
                                              out / "labels",
                                              "--stream",
-                                             out / "video.h264",
+                                             out / ("video." + options.codec),
                                              "--plan",
                                              out / "plan.jsonl",
                                              "--log",
@@ -129,6 +132,7 @@ Status RunDemo(Options options) {
                                       .network = options.network,
                                       .profile = options.profile,
                                       .out = out,
+                                      .codec = *VideoCodecFromName(options.codec),
                                       .base_qp = options.qp,
                                       .frames = summary["frames"].get<int64_t>()}));
   const auto rounded = [](double share) { return std::round(share * 1e5) / 1e5; };
@@ -176,6 +180,10 @@ void AddDemoCommand(CLI::App& app) {
                       "Keyframes per second (0: as many as the server processes)");
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
+      ->capture_default_str();
+  command
+      ->add_option("--codec", options->codec, "h264, or h265: fewer bits for more processor time")
+      ->check(CLI::IsMember({"h264", "h265"}))
       ->capture_default_str();
 }
 

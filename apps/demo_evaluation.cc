@@ -28,10 +28,11 @@ struct ShownKeyframe {
   Frame decoded;
 };
 
-Result<ShownKeyframe> DecodeMiddleKeyframe(const fs::path& out) {
-  STAC_ASSIGN_OR_RETURN(const Bytes stream, ReadFile(out / "video.h264"));
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeVideoDecoder());
-  const std::vector<ByteSpan> access_units = SplitAccessUnits(stream);
+Result<ShownKeyframe> DecodeMiddleKeyframe(const fs::path& out, VideoCodec codec) {
+  const fs::path file = out / fmt::format("video.{}", ToString(codec));
+  STAC_ASSIGN_OR_RETURN(const Bytes stream, ReadFile(file));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<VideoDecoder> decoder, MakeVideoDecoder({.codec = codec}));
+  const std::vector<ByteSpan> access_units = SplitAccessUnits(stream, codec);
   if (access_units.empty()) return Fail("the device sent no keyframe: nothing to show");
   std::ifstream plan(out / "plan.jsonl");
   ShownKeyframe shown;
@@ -39,7 +40,7 @@ Result<ShownKeyframe> DecodeMiddleKeyframe(const fs::path& out) {
   for (size_t i = 0; i <= access_units.size() / 2 && i < access_units.size(); ++i) {
     STAC_ASSIGN_OR_RETURN(DecodedFrame decoded, decoder->Decode(access_units[i]));
     shown.decoded = std::move(decoded.frame);
-    if (!std::getline(plan, line)) return Fail("plan.jsonl is shorter than video.h264");
+    if (!std::getline(plan, line)) return Fail("plan.jsonl is shorter than {}", file.string());
     shown.id = nlohmann::json::parse(line)["frame"].get<FrameId>();
   }
   return shown;
@@ -111,7 +112,7 @@ Status WriteStills(const DemoRun& run, const ShownKeyframe& shown, const Frame& 
 Result<DemoEvaluation> EvaluateDemo(const DemoRun& run) {
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(run.network));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source, OpenSource(run.input));
-  STAC_ASSIGN_OR_RETURN(const ShownKeyframe shown, DecodeMiddleKeyframe(run.out));
+  STAC_ASSIGN_OR_RETURN(const ShownKeyframe shown, DecodeMiddleKeyframe(run.out, run.codec));
   const ClassList classes = DefaultClasses(segmenter->info().class_count);
   STAC_ASSIGN_OR_RETURN(OverlayVideo video,
                         OverlayVideo::Create(run.out / "overlay.mp4", source->info()));

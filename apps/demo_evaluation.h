@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "stac/base/result.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
@@ -12,7 +13,8 @@ struct DemoRun {
   std::string input;
   std::string network;
   std::string profile;        // empty: as the server chose it
-  std::filesystem::path out;  // holds labels/, video.h264 and plan.jsonl of the run
+  std::filesystem::path out;  // holds labels/, video.CODEC and plan.jsonl of the run
+  VideoCodec codec = VideoCodec::kH264;
   double base_qp = 30;
   int64_t frames = 0;
 };

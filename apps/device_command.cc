@@ -18,6 +18,9 @@ namespace {
 // Before the tuner knows the link.
 constexpr double kStartKeyframeFps = 5;
 
+// Psychovisual decisions save bits here, too (docs/results.md).
+constexpr char kX264Settings[] = "psy=1";
+
 struct Options {
   std::string server = "127.0.0.1:7331";
   std::string input;
@@ -26,8 +29,7 @@ struct Options {
   std::string consumer = "device";
   std::string flow = "ultrafast";
   std::string codec = "h264";
-  std::string x264 = "psy=1";
-  std::string x265;
+  std::string x264, x265;
   double seconds = 0;
   double qp = 30;
   double budget = 0;
@@ -59,10 +61,12 @@ Status RunDevice(Options options) {
   device.server_consumes = options.consumer == "server";
   device.hash_reconstruction = options.check;
   device.encoder.codec = *VideoCodecFromName(options.codec);
-  if (device.encoder.codec == VideoCodec::kH265 ? !options.x264.empty() : !options.x265.empty()) {
+  const bool h265 = device.encoder.codec == VideoCodec::kH265;
+  if (h265 ? !options.x264.empty() : !options.x265.empty()) {
     return Fail("--x264 goes with --codec h264, and --x265 with --codec h265");
   }
-  device.encoder.extra = device.encoder.codec == VideoCodec::kH265 ? options.x265 : options.x264;
+  device.encoder.extra = h265 ? options.x265 : options.x264;
+  if (!h265 && device.encoder.extra.empty()) device.encoder.extra = kX264Settings;
   if (!options.profile.empty()) {
     STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
   }
@@ -221,7 +225,7 @@ void AddDeviceCommand(CLI::App& app) {
       ->check(CLI::IsMember({"h264", "h265"}))
       ->capture_default_str();
   command->add_option("--x264", options->x264, "More x264 settings, key=value:key=value")
-      ->capture_default_str();
+      ->default_str(kX264Settings);
   command->add_option("--x265", options->x265, "More x265 settings, with --codec h265");
   command->add_option("--preset", device.encoder.preset, "The encoder's preset")
       ->capture_default_str();

@@ -167,7 +167,8 @@ void AddServerCommand(CLI::App& app) {
                    "Milliseconds that a keyframe may wait for others to come")
       ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();
-  command->add_flag("--half", options->half, "16-bit arithmetic: faster; needs a GPU, or AVX512_BF16 and a .stacnet file");
+  command->add_flag("--half", options->half,
+                    "16-bit arithmetic: faster; needs a GPU, or AVX512_BF16 and a .stacnet file");
   command
       ->add_option("--gradient-downscale", options->gradient_downscale,
                    "Take the gradient at 1/N size: cheaper, a little less exact")

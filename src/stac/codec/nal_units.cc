@@ -36,6 +36,22 @@ bool SkipScalingList(BitReader& bits, int size) {
   return true;
 }
 
+// What a NAL unit is to the picture that it belongs to.
+struct Place {
+  bool slice = false;
+  bool first_slice = false;
+  bool before = false;  // parameter sets, delimiters and SEI that precede the slices
+};
+
+Place PlaceOf(const NalUnit& unit, VideoCodec codec) {
+  if (codec == VideoCodec::kH264)
+    return {unit.IsSlice(), unit.StartsPicture(), unit.type() >= 6 && unit.type() <= 9};
+  const int type = unit.bytes[0] >> 1 & 63;  // H.265 table 7-1
+  const bool slice = type < 32;
+  return {slice, slice && unit.bytes.size() > 2 && (unit.bytes[2] & 0x80) != 0,
+          (type >= 32 && type <= 35) || type == 39};
+}
+
 }  // namespace
 
 std::vector<NalUnit> SplitNalUnits(ByteSpan stream) {
@@ -52,21 +68,20 @@ std::vector<NalUnit> SplitNalUnits(ByteSpan stream) {
   return units;
 }
 
-std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream) {
+std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream, VideoCodec codec) {
   std::vector<ByteSpan> access_units;
   size_t begin = 0;
   bool has_picture = false;
   for (const NalUnit& unit : SplitNalUnits(stream)) {
-    // Parameter sets, SEI and delimiters precede the picture they belong to.
-    const bool starts = unit.StartsPicture() || (unit.type() >= 6 && unit.type() <= 9);
-    if (starts && has_picture) {
+    const Place place = PlaceOf(unit, codec);
+    if ((place.first_slice || place.before) && has_picture) {
       size_t at = static_cast<size_t>(unit.bytes.data() - stream.data()) - 3;
       while (at > 0 && stream[at - 1] == 0) --at;
       access_units.push_back(stream.subspan(begin, at - begin));
       begin = at;
       has_picture = false;
     }
-    has_picture = has_picture || unit.IsSlice();
+    has_picture = has_picture || place.slice;
   }
   if (has_picture) access_units.push_back(stream.subspan(begin));
   return access_units;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "stac/base/bytes.h"
+#include "stac/video/video_codec.h"
 
 namespace stac {
 
@@ -28,7 +29,7 @@ inline constexpr int kNalPps = 8;
 std::vector<NalUnit> SplitNalUnits(ByteSpan stream);
 
 // The access units (one picture each, with its parameter sets) of a whole byte stream, in order.
-std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream);
+std::vector<ByteSpan> SplitAccessUnits(ByteSpan stream, VideoCodec codec = VideoCodec::kH264);
 
 // Bits of an RBSP, first the highest of each byte, without the emulation prevention bytes of a NAL
 // unit. Past the end every read returns nullopt.

@@ -78,6 +78,7 @@ TEST(NalUnitsTest, AnyBytesAreAccepted) {
     for (const NalUnit& unit : SplitNalUnits(bytes)) covered += unit.bytes.size();
     EXPECT_LE(covered, bytes.size());
     SplitAccessUnits(bytes);
+    SplitAccessUnits(bytes, VideoCodec::kH265);
     if (bytes.empty()) continue;
     const auto bits = FrameNumberBits({bytes});
     EXPECT_LE(bits.value_or(0), 16);

@@ -139,6 +139,17 @@ TEST(X265EncoderTest, OnlyParameterSetsAndSlicesAreSent) {
   }
 }
 
+TEST(X265EncoderTest, AccessUnitsAreFoundInAWholeStream) {
+  const auto units = EncodeClip(MovingTexture(320, 192, 6, 6));
+  Bytes stream;
+  for (const Bytes& unit : units) stream.insert(stream.end(), unit.begin(), unit.end());
+  const auto found = SplitAccessUnits(stream, VideoCodec::kH265);
+  ASSERT_EQ(found.size(), units.size());
+  for (size_t i = 0; i < units.size(); ++i) {
+    EXPECT_EQ(Bytes(found[i].begin(), found[i].end()), units[i]);
+  }
+}
+
 TEST(X265EncoderTest, RefusesWhatItCannotDo) {
   const auto frames = MovingTexture(320, 192, 1, 6);
   const auto error = [&](auto change) {

@@ -6,8 +6,9 @@ namespace stac {
 torch::Tensor Sharpened(const torch::Tensor& probabilities, double power) {
   if (power == 1) return probabilities;
   // By the largest, so that no power of all of them becomes 0.
-  const torch::Tensor raised = (probabilities / probabilities.amax(1, true)).pow(power);
-  return raised / raised.sum(1, true);
+  const torch::Tensor largest = probabilities.amax(1, true).clamp_min(1e-12);
+  const torch::Tensor raised = (probabilities / largest).pow(power);
+  return raised / raised.sum(1, true).clamp_min(1e-12);
 }
 
 torch::Tensor TeacherLoss(const torch::Tensor& logits, const torch::Tensor& teacher,

@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The program as its users run it: a short stream between two processes for each codec, what comes
+# out of it, and what is said about mistakes.
+#   commands_test.sh STAC
+set -euo pipefail
+stac=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+fail() { echo "commands_test: $*"; exit 1; }
+
+# refused WORDS ARGUMENTS...: the program ends with an error whose one line holds the words.
+refused() {
+  local words=$1 lines
+  shift
+  if lines=$("$stac" "$@" 2>&1 >"$folder/out"); then fail "stac $* was not refused"; fi
+  grep -qF -- "$words" <<<"$lines" || fail "stac $* does not say \"$words\": $lines"
+}
+
+for command in bench calibrate compare demo device evaluate figures inspect merge segments server \
+  simulate sweep train; do
+  "$stac" $command --help >"$folder/help" || fail "stac $command --help fails"
+  grep -q '^Usage: stac' "$folder/help" || fail "stac $command --help does not say how it is used"
+done
+
+for codec in h264 h265; do
+  out=$folder/$codec
+  "$stac" demo --input synthetic:320x192@10 --seconds 1 --codec $codec --out "$out" \
+    >"$folder/out" 2>"$folder/log" || fail "the demo fails with $codec: $(tail -5 "$folder/log")"
+  for file in video.$codec plan.jsonl summary.json report.html overlay.mp4; do
+    [ -s "$out/$file" ] || fail "the demo with $codec leaves no $file"
+  done
+  ls "$out"/labels/*.png >/dev/null || fail "the demo with $codec leaves no labels"
+done
+"$stac" inspect "$folder/h264/video.h264" --plan "$folder/h264/plan.jsonl" --json >"$folder/audit" ||
+  fail "inspect fails"
+grep -q '"mismatched": 0$' "$folder/audit" || fail "the stream is not as planned: $(cat "$folder/audit")"
+
+refused "cannot open" demo --input /nowhere.mp4
+refused "--x264 goes with --codec h264" device --input synthetic:64x64@10 --codec h265 --x264 psy=1
+refused "no.stacnet" server --network /no.stacnet
+refused "h266" demo --codec h266
