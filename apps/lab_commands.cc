@@ -105,8 +105,7 @@ void AddSweep(CLI::App& app) {
       app, "sweep",
       "Measures every configuration on every second of clips: what tuners are trained from",
       "  stac sweep experiments/sweep.toml --out out/sweep --quick\n"
-      "  stac train tuner --table out/sweep/segments.csv --spec assets/tuner.toml --output "
-      "out/tuner",
+      "  stac train tuner --table out/sweep/segments.csv --output tuner.json",
       [options]() -> Status {
         STAC_RETURN_IF_ERROR(RunExperiment(*options));
         const fs::path path = options->evaluate.out / "segments.csv";
