@@ -9,9 +9,6 @@
 #include "stac/codec/video_decoder.h"
 #include "stac/codec/video_encoder.h"
 
-// x265 3.5 forgets some 16 KB of every encoder when it closes it.
-extern "C" const char* __lsan_default_suppressions() { return "leak:libx265"; }
-
 namespace stac {
 namespace {
 
