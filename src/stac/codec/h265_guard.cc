@@ -14,7 +14,6 @@ constexpr int kIdr = 20;
 constexpr int kSps = 33;
 constexpr int kPps = 34;
 
-int TypeOf(const NalUnit& unit) { return unit.bytes[0] >> 1 & 63; }
 bool IsIdrType(int type) { return type == kIdrWithLeading || type == kIdr; }
 BitReader PayloadOf(const NalUnit& unit) { return BitReader(unit, 2); }
 
@@ -67,13 +66,13 @@ class H265Guard final : public SequenceGuard {
 
   bool IsIdr(std::span<const NalUnit> access_unit) const override {
     return std::any_of(access_unit.begin(), access_unit.end(),
-                       [](const NalUnit& unit) { return IsIdrType(TypeOf(unit)); });
+                       [](const NalUnit& unit) { return IsIdrType(unit.h265_type()); });
   }
 
   Status Check(std::span<const NalUnit> access_unit) override {
     std::optional<NalUnit> first;  // slice of the picture: all of them have the same count
     for (const NalUnit& unit : access_unit) {
-      const int type = TypeOf(unit);
+      const int type = unit.h265_type();
       if (type == kSps) {
         sequence_ = ParseSps(unit);
         STAC_RETURN_IF_ERROR(CheckSize());
@@ -103,7 +102,7 @@ class H265Guard final : public SequenceGuard {
 
   Status CheckSlice(const NalUnit& unit) {
     if (!sequence_ || !picture_) return Fail("the stream's parameters are missing or damaged");
-    const int type = TypeOf(unit);
+    const int type = unit.h265_type();
     if (IsIdrType(type)) {
       last_count_ = 0;
       return OkStatus();

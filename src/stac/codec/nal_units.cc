@@ -46,7 +46,7 @@ struct Place {
 Place PlaceOf(const NalUnit& unit, VideoCodec codec) {
   if (codec == VideoCodec::kH264)
     return {unit.IsSlice(), unit.StartsPicture(), unit.type() >= 6 && unit.type() <= 9};
-  const int type = unit.bytes[0] >> 1 & 63;  // H.265 table 7-1
+  const int type = unit.h265_type();
   const bool slice = type < 32;
   return {slice, slice && unit.bytes.size() > 2 && (unit.bytes[2] & 0x80) != 0,
           (type >= 32 && type <= 35) || type == 39};

@@ -10,10 +10,11 @@
 namespace stac {
 
 // One NAL unit in an Annex B byte stream, borrowed: from its header on, without the start code.
-// Never empty. What its header says is H.264's; H.265 has another (h265_guard.cc).
+// Never empty. What its header says is H.264's, but for h265_type().
 struct NalUnit {
   ByteSpan bytes;
   int type() const { return bytes[0] & 31; }
+  int h265_type() const { return bytes[0] >> 1 & 63; }  // H.265 table 7-1
   bool IsReference() const { return (bytes[0] & 0x60) != 0; }
   bool IsSlice() const { return type() == 1 || type() == 5; }
   // True for the slice that starts a picture: first_mb_in_slice is 0.

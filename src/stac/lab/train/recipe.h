@@ -69,7 +69,7 @@ struct TrainRecipe {
   double ema_decay = 0;   // of the averaged weights that are validated and saved; 0: no averaging
   int64_t checkpoint_every = 500;
   int64_t validate_every = 0;   // 0: at the end only
-  bool mixed_precision = true;  // on CUDA
+  bool mixed_precision = true;  // bfloat16, where the device is fast with it
   std::string device = "auto";  // "auto", "cpu", "cuda"
 
   double teacher_loss = 1;    // weight of the cross-entropy against the teachers' probabilities
