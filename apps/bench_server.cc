@@ -239,6 +239,11 @@ void AddBenchServer(CLI::App& bench) {
       ->add_option("--batch-wait", options->live.batch_wait_ms,
                    "With --devices: as in stac server, ms")
       ->check(CLI::Range(0.0, 1000.0));
+  command
+      ->add_option("--network-threads", options->live.network_threads,
+                   "With --devices: as in stac server")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
 #endif
   command->add_flag("--json", options->json, "Print JSON");
 }

@@ -167,6 +167,11 @@ void AddServerCommand(CLI::App& app) {
                    "Milliseconds that a keyframe may wait for others to come")
       ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();
+  command
+      ->add_option("--network-threads", options->live.network_threads,
+                   "Passes of the network at a time (for GPUs)")
+      ->check(CLI::Range(1, 16))
+      ->capture_default_str();
   command->add_flag("--half", options->half,
                     "16-bit arithmetic: faster; needs a GPU, or AVX512_BF16 and a .stacnet file");
   command

@@ -17,6 +17,7 @@ struct NetworkInfo {
   std::string hash;  // of the file's bytes: 16 hexadecimal digits
   int class_count = 0;
   int64_t parameters = 0;
+  bool on_gpu = false;
 };
 
 // What the backward pass differentiates.

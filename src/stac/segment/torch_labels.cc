@@ -113,7 +113,7 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
   const int width = static_cast<int>(logits.size(3));
   LabelMap labels(width, height);
   if (!logits.device().is_cpu()) {
-    const auto bytes = logits.argmax(1).to(at::kByte).to(at::kCPU).contiguous();
+    const auto bytes = OnHost(logits.argmax(1).to(at::kByte));
     std::copy_n(bytes.data_ptr<uint8_t>(), labels.size(), labels.data());
     return labels;
   }

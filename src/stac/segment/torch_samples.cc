@@ -34,14 +34,12 @@ RgbWeights WeightsOf(const ColorSpec& color) {
           .b_from_cb = 2 * (1 - kb) * chroma};
 }
 
-// From a GPU by way of page-locked memory, which it fills several times faster. plane: [H,W].
+// plane: [H,W], floats.
 Grid<float> GridFromPlane(const at::Tensor& plane) {
-  const auto host = at::empty(
-      plane.sizes(), at::TensorOptions(at::kFloat).pinned_memory(!plane.device().is_cpu()));
-  host.copy_(plane);
-  Grid<float> grid(static_cast<int>(plane.size(1)), static_cast<int>(plane.size(0)));
-  std::copy_n(host.data_ptr<float>(), grid.size(), grid.data());
-  return grid;
+  const auto host = OnHost(plane);
+  const float* values = host.data_ptr<float>();
+  return {static_cast<int>(plane.size(1)), static_cast<int>(plane.size(0)),
+          std::vector<float>(values, values + host.numel())};
 }
 
 // What repeating the last column and row needs on the way back: their sums, [3,height,width].
@@ -90,11 +88,25 @@ void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t
 
 }  // namespace
 
+at::Tensor OnHost(const at::Tensor& values) {
+  if (values.device().is_cpu()) return values.contiguous();
+  const auto host =
+      at::empty(values.sizes(), at::TensorOptions(values.scalar_type()).pinned_memory(true));
+  return host.copy_(values);
+}
+
+at::Tensor OnDevice(const at::Tensor& values, const at::Device& device) {
+  if (device.is_cpu()) return values;
+  const auto host =
+      at::empty(values.sizes(), at::TensorOptions(values.scalar_type()).pinned_memory(true));
+  return host.copy_(values).to(device, values.scalar_type(), /*non_blocking=*/true);
+}
+
 FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options) {
   const auto chroma = at::cat({PlaneTensor(frame.plane(1)), PlaneTensor(frame.plane(2))}, 1);
   // Bytes travel to the GPU, not floats.
   const auto moved = [&options](const at::Tensor& bytes) {
-    return bytes.to(options.device()).to(options);
+    return OnDevice(bytes, options.device()).to(options);
   };
   return {moved(PlaneTensor(frame.y())), moved(chroma)};
 }

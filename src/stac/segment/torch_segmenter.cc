@@ -1,5 +1,8 @@
 #include <ATen/ATen.h>
+#include <ATen/Context.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/cuda.h>
 
@@ -50,6 +53,17 @@ at::Tensor Cropped(const at::Tensor& x, int64_t height, int64_t width) {
   return x.slice(2, 0, height).slice(3, 0, width);
 }
 
+// While it lives, this thread's work for a GPU goes there; nowhere else if there is none.
+class OnStream {
+ public:
+  explicit OnStream(const std::optional<c10::Stream>& stream) {
+    if (stream) guard_.reset_stream(*stream);
+  }
+
+ private:
+  c10::OptionalStreamGuard guard_;
+};
+
 // A multiplication by 1 would still be a pass over the values.
 at::Tensor Times(const at::Tensor& values, double factor) {
   return factor == 1 ? values : values * factor;
@@ -94,8 +108,13 @@ class TorchSegmenter final : public Segmenter {
   std::vector<Result<Segmentation>> RunBatch(std::span<const Frame* const> frames,
                                              const Objective* objective) override;
   std::unique_ptr<Segmenter> Clone() const override {
-    return std::make_unique<TorchSegmenter>(*this);
+    auto copy = std::make_unique<TorchSegmenter>(*this);
+    copy->TakeOwnStream();
+    return copy;
   }
+
+  // On a GPU: what this segmenter asks for waits for nobody else's work.
+  void TakeOwnStream();
 
   // Finds out or checks the class count.
   Status Probe();
@@ -122,8 +141,16 @@ class TorchSegmenter final : public Segmenter {
   TorchNetwork network_;
   SegmenterOptions options_;
   at::TensorOptions tensor_options_;
+  std::optional<c10::Stream> stream_;                // of a GPU
   std::map<std::pair<int64_t, int64_t>, Fit> fits_;  // by height and width of the input
 };
+
+void TorchSegmenter::TakeOwnStream() {
+  if (network_.device.is_cpu()) return;
+  torch::cuda::synchronize();  // the weights are there
+  stream_ = c10::impl::VirtualGuardImpl(network_.device.type())
+                .getStreamFromGlobalPool(network_.device, /*isHighPriority=*/false);
+}
 
 Status TorchSegmenter::Probe() {
   PrepareInferenceThread(options_.threads);
@@ -155,6 +182,7 @@ Status TorchSegmenter::Probe() {
     }
   }
   network_.info.class_count = classes;
+  network_.info.on_gpu = !network_.device.is_cpu();
   return OkStatus();
 }
 
@@ -184,6 +212,7 @@ std::vector<Result<Segmentation>> TorchSegmenter::RunBatch(std::span<const Frame
   }
   PrepareInferenceThread(options_.threads);
   std::vector<Result<Segmentation>> results;
+  const OnStream on_stream(stream_);
   try {
     for (Segmentation& result : OnePass(frames, objective)) {
       results.push_back(Checked(std::move(result)));
@@ -248,6 +277,7 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
   STAC_CHECK(!frame.empty());
   PrepareInferenceThread(options_.threads);
   Segmentation result;
+  const OnStream on_stream(stream_);
   try {
     at::NoGradGuard no_gradient;
     const Stopwatch watch;
@@ -413,12 +443,15 @@ bool TorchSegmenter::TakesTwice(const at::Tensor& padded) const {
 
 Result<std::unique_ptr<Segmenter>> MakeTorchSegmenter(TorchNetwork network,
                                                       const SegmenterOptions& options) {
+  // Frames keep their size; a server runs a network on every new size before it counts.
+  if (network.device.is_cuda()) at::globalContext().setBenchmarkCuDNN(true);
   const int downscale = options.gradient_downscale;
   if (downscale != 1 && downscale != 2 && downscale != 4) {
     return Fail("gradient_downscale must be 1, 2 or 4, not {}", downscale);
   }
   auto segmenter = std::make_unique<TorchSegmenter>(std::move(network), options);
   STAC_RETURN_IF_ERROR(segmenter->Probe());
+  segmenter->TakeOwnStream();
   return segmenter;
 }
 

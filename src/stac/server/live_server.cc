@@ -33,7 +33,9 @@ struct Peer {
   std::thread receiver;
   std::atomic<bool> gone{false};
   std::atomic<int> unsent{0};  // answers that the answering thread still has to send
-  bool to_warm = false;        // guarded by Impl::mutex
+  // Guarded by Impl::mutex.
+  bool to_warm = false;
+  bool in_network = false;  // one keyframe at a time, so that answers keep their order
   std::atomic<size_t> video_bytes{0};
 };
 
@@ -43,6 +45,13 @@ struct Served {
   PendingFrame pending;
   int waiting = 0;  // keyframes elsewhere
   Result<Segmentation> segmentation = Segmentation{};
+};
+
+// A thread that runs the network, and the frame sizes that it has run it on.
+struct NetworkRunner {
+  std::unique_ptr<Segmenter> segmenter;
+  std::set<std::pair<int, int>> warm_sizes;  // guarded by Impl::mutex
+  std::thread thread;
 };
 
 // A thread that answers some of the devices, and what it has to do.
@@ -62,7 +71,7 @@ struct LiveServer::Impl {
   const LiveServerOptions live;
   ServerOptions options;
   Profile profile;
-  std::unique_ptr<Segmenter> segmenter;
+  NetworkInfo network;
   ServerSession::DecoderFactory decoders;
   OnServed on_served;
   OnLabels on_labels;
@@ -76,11 +85,11 @@ struct LiveServer::Impl {
   int64_t keyframes = 0;
   int64_t last_number = 0;  // of a peer
   double mean_processing_ms = 0;
-  std::thread worker;
+  int passes = 0;  // of the network, at this moment
+  std::vector<std::unique_ptr<NetworkRunner>> runners;
   std::vector<std::unique_ptr<Answerer>> answerers;
-  std::mutex served_mutex;                   // guards on_served
-  Admission admission;                       // guarded by mutex
-  std::set<std::pair<int, int>> warm_sizes;  // guarded by mutex
+  std::mutex served_mutex;  // guards on_served
+  Admission admission;      // guarded by mutex
 
   explicit Impl(const LiveServerOptions& live_options)
       : live(live_options), admission(live_options.admission) {}
@@ -91,12 +100,13 @@ struct LiveServer::Impl {
   void HandleMessage(Peer& peer, ByteSpan bytes);
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
   void WaitUntilWarm(Peer& peer);
-  bool WarmUpOne(std::unique_lock<std::mutex>& lock);
-  void Work();
+  bool IsWarm(std::pair<int, int> size) const;
+  bool WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock);
+  void RunLoop(NetworkRunner& runner);
   std::vector<Served> TakeBatch(std::unique_lock<std::mutex>& lock);
   std::optional<Served> TakeNext();
-  void Infer(std::vector<Served> batch);
-  void InferTogether(std::span<Served*> alike, const Objective* objective);
+  void Infer(Segmenter& segmenter, std::vector<Served> batch);
+  void InferTogether(Segmenter& segmenter, std::span<Served*> alike, const Objective* objective);
   void AnswerLoop(Answerer& answerer);
   void SendAnswer(Served& served);
   void Reap(bool all);
@@ -168,33 +178,45 @@ void LiveServer::Impl::AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& we
 // before the device starts to send, not on its first keyframes.
 void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
   std::unique_lock lock(mutex);
-  if (warm_sizes.contains({peer.session->hello().width, peer.session->hello().height})) return;
+  const std::pair<int, int> size(peer.session->hello().width, peer.session->hello().height);
+  if (IsWarm(size)) return;
   peer.to_warm = true;
-  work.notify_one();
-  warmed.wait(lock, [&] { return !peer.to_warm || draining; });
+  work.notify_all();
+  warmed.wait(lock, [&] { return IsWarm(size) || draining; });
+  peer.to_warm = false;
 }
 
-bool LiveServer::Impl::WarmUpOne(std::unique_lock<std::mutex>& lock) {
+bool LiveServer::Impl::IsWarm(std::pair<int, int> size) const {
+  return std::all_of(runners.begin(), runners.end(),
+                     [&](const auto& runner) { return runner->warm_sizes.contains(size); });
+}
+
+bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock) {
   for (const std::shared_ptr<Peer>& candidate : peers) {
     if (!candidate->to_warm) continue;
+    const Hello& hello = candidate->session->hello();
+    if (runner.warm_sizes.contains({hello.width, hello.height})) continue;
     const std::shared_ptr<Peer> peer = candidate;
     lock.unlock();
-    const Hello& hello = peer->session->hello();
     const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
+    // A GPU's algorithms are chosen anew for every number of frames.
+    const int most = network.on_gpu ? live.max_batch : 1;
     double busy_ms = 0;
-    for (int pass = 0; pass < kWarmUpPasses; ++pass) {
-      const Stopwatch watch;
-      const auto warm = segmenter->RunWithGradient(blank, options.objective);
-      if (!warm) spdlog::error("{}: {}", peer->name, warm.error().message);
-      busy_ms = watch.Milliseconds();
+    for (int count = most; count > 0; --count) {
+      const std::vector<const Frame*> frames(static_cast<size_t>(count), &blank);
+      for (int pass = 0; pass < kWarmUpPasses; ++pass) {
+        const Stopwatch watch;
+        const auto warm = runner.segmenter->RunBatch(frames, &options.objective);
+        if (!warm.front()) spdlog::error("{}: {}", peer->name, warm.front().error().message);
+        busy_ms = watch.Milliseconds();
+      }
     }
     lock.lock();
     // The last pass tells what a keyframe will cost.
     if (!admission.measured()) {
       admission.OnKeyframe(int64_t{hello.width} * hello.height, busy_ms);
     }
-    warm_sizes.insert({hello.width, hello.height});
-    peer->to_warm = false;
+    runner.warm_sizes.insert({hello.width, hello.height});
     warmed.notify_all();
     return true;
   }
@@ -264,7 +286,7 @@ std::optional<Served> LiveServer::Impl::TakeNext() {
     std::unique_lock lock(peer->mutex, std::defer_lock);
     if (draining) lock.lock();  // nobody says anything any more
     if (!lock && !lock.try_lock()) continue;
-    if (!found && !peer->gone) {
+    if (!found && !peer->gone && !peer->in_network) {
       if (auto next = peer->session->TakePending()) {
         found = Served{.peer = peer, .pending = std::move(*next)};
       }
@@ -273,6 +295,7 @@ std::optional<Served> LiveServer::Impl::TakeNext() {
   }
   if (!found) return found;
   found->waiting = waiting;
+  found->peer->in_network = true;
   // Round robin: who was served goes to the end.
   peers.remove(found->peer);
   peers.push_back(found->peer);
@@ -298,7 +321,7 @@ std::vector<Served> LiveServer::Impl::TakeBatch(std::unique_lock<std::mutex>& lo
   return batch;
 }
 
-void LiveServer::Impl::Infer(std::vector<Served> batch) {
+void LiveServer::Impl::Infer(Segmenter& segmenter, std::vector<Served> batch) {
   std::vector<const Objective*> objectives;
   for (Served& served : batch) {
     objectives.push_back(served.peer->session->NextObjective(served.pending));
@@ -318,23 +341,33 @@ void LiveServer::Impl::Infer(std::vector<Served> batch) {
       alike.push_back(&batch[j]);
       done[j] = true;
     }
-    InferTogether(alike, objectives[i]);
+    InferTogether(segmenter, alike, objectives[i]);
   }
   for (Served& served : batch) {
-    Peer& peer = *served.peer;
-    ++peer.unsent;
-    answerers[static_cast<size_t>(peer.number) % answerers.size()]->queue.Push(std::move(served));
+    const std::shared_ptr<Peer> peer = served.peer;
+    ++peer->unsent;
+    answerers[static_cast<size_t>(peer->number) % answerers.size()]->queue.Push(std::move(served));
+    std::lock_guard guard(mutex);
+    peer->in_network = false;
+    work.notify_one();
   }
 }
 
-void LiveServer::Impl::InferTogether(std::span<Served*> alike, const Objective* objective) {
-  const Stopwatch watch;
+void LiveServer::Impl::InferTogether(Segmenter& segmenter, std::span<Served*> alike,
+                                     const Objective* objective) {
   std::vector<const Frame*> frames;
   for (const Served* served : alike) frames.push_back(&served->pending.frame);
-  auto results = segmenter->RunBatch(frames, objective);
-  const double each_ms = watch.Milliseconds() / static_cast<double>(alike.size());
+  std::unique_lock lock(mutex);
+  int together = ++passes;
+  lock.unlock();
+  const Stopwatch watch;
+  auto results = segmenter.RunBatch(frames, objective);
+  const double pass_ms = watch.Milliseconds();
   for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(results[i]);
-  std::lock_guard guard(mutex);
+  lock.lock();
+  // Passes at the same time slow each other down: a keyframe's share of the network's time.
+  together = std::max(together, passes--);
+  const double each_ms = pass_ms / static_cast<double>(alike.size() * together);
   for (const Frame* frame : frames) {
     admission.OnKeyframe(int64_t{frame->width()} * frame->height(), each_ms);
   }
@@ -372,14 +405,14 @@ void LiveServer::Impl::SendAnswer(Served& served) {
   on_served(log);
 }
 
-void LiveServer::Impl::Work() {
+void LiveServer::Impl::RunLoop(NetworkRunner& runner) {
   std::unique_lock lock(mutex);
   for (;;) {
     Reap(false);
-    if (WarmUpOne(lock)) continue;
+    if (WarmUpOne(runner, lock)) continue;
     if (auto batch = TakeBatch(lock); !batch.empty()) {
       lock.unlock();
-      Infer(std::move(batch));
+      Infer(*runner.segmenter, std::move(batch));
       lock.lock();
       continue;
     }
@@ -395,7 +428,7 @@ void LiveServer::Impl::Reap(bool all) {
   for (auto it = peers.begin(); it != peers.end();) {
     Peer& peer = **it;
     if (all) peer.gone = true;
-    if (!peer.gone || peer.unsent > 0) {
+    if (!peer.gone || peer.in_network || peer.unsent > 0) {
       ++it;
       continue;
     }
@@ -417,7 +450,7 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
     : impl_(std::make_unique<Impl>(live)) {
   impl_->options = std::move(options);
   impl_->profile = std::move(profile);
-  impl_->segmenter = std::move(segmenter);
+  impl_->network = segmenter->info();
   impl_->decoders = std::move(decoders);
   impl_->on_served = std::move(on_served);
   impl_->on_labels = std::move(on_labels);
@@ -426,7 +459,15 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
     answerer->thread =
         std::thread([impl = impl_.get(), raw = answerer.get()] { impl->AnswerLoop(*raw); });
   }
-  impl_->worker = std::thread([impl = impl_.get()] { impl->Work(); });
+  for (int i = 1; i < live.network_threads; ++i) {
+    auto& runner = impl_->runners.emplace_back(std::make_unique<NetworkRunner>());
+    runner->segmenter = segmenter->Clone();
+  }
+  auto& last = impl_->runners.emplace_back(std::make_unique<NetworkRunner>());
+  last->segmenter = std::move(segmenter);
+  for (const auto& runner : impl_->runners) {
+    runner->thread = std::thread([impl = impl_.get(), raw = runner.get()] { impl->RunLoop(*raw); });
+  }
 }
 
 LiveServer::~LiveServer() { Drain(); }
@@ -435,8 +476,8 @@ void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
   auto peer = std::make_shared<Peer>();
   peer->link = std::move(link);
   peer->name = peer_name;
-  peer->session = std::make_unique<ServerSession>(
-      impl_->options, impl_->profile, impl_->segmenter->info(), impl_->decoders, &impl_->clock);
+  peer->session = std::make_unique<ServerSession>(impl_->options, impl_->profile, impl_->network,
+                                                  impl_->decoders, &impl_->clock);
   std::lock_guard guard(impl_->mutex);
   peer->number = ++impl_->last_number;
   peer->receiver = std::thread([impl = impl_.get(), raw = peer.get()] { impl->Receive(*raw); });
@@ -448,9 +489,9 @@ void LiveServer::Drain() {
     std::lock_guard guard(impl_->mutex);
     if (impl_->draining) return;
     impl_->draining = true;
-    impl_->work.notify_one();
+    impl_->work.notify_all();
   }
-  impl_->worker.join();
+  for (const auto& runner : impl_->runners) runner->thread.join();
   for (const auto& answerer : impl_->answerers) answerer->queue.Close();  // the rest is still sent
   for (const auto& answerer : impl_->answerers) answerer->thread.join();
   std::unique_lock lock(impl_->mutex);

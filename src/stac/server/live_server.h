@@ -31,6 +31,9 @@ struct ServerStatus {
 
 struct LiveServerOptions {
   AdmissionOptions admission;
+  // Passes of the network at a time, of different devices' keyframes. On a CPU one has all cores; a
+  // GPU can compute one pass while another's frames and gradients travel.
+  int network_threads = 1;
   // Threads that turn gradients into levels, code and send. 0: one for every four cores (beside a
   // GPU, answers are what takes longest).
   int answer_threads = 0;

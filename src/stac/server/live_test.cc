@@ -281,6 +281,11 @@ TEST(LiveTest, SeveralThreadsAnswerAndEachDeviceKeepsItsOrder) {
   ExpectAllAnsweredInOrder({.answer_threads = 3});
 }
 
+TEST(LiveTest, SeveralPassesAtATimeAndEachDeviceKeepsItsOrder) {
+  ExpectAllAnsweredInOrder({.network_threads = 3, .answer_threads = 2});
+  ExpectAllAnsweredInOrder({.network_threads = 2, .max_batch = 2, .batch_wait_ms = 2});
+}
+
 TEST(LiveTest, KeyframesThatWaitGoThroughTheNetworkTogether) {
   ExpectAllAnsweredInOrder({.answer_threads = 2, .max_batch = 3, .batch_wait_ms = 5});
 }
