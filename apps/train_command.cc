@@ -111,8 +111,8 @@ void AddTrainCommand(CLI::App& app) {
   auto options = std::make_shared<NetworkOptions>();
   CLI::App* network = AddCommand(
       train, "network", "Train a segmentation network by a recipe, with or without teachers.",
-      "  stac train network --spec assets/edge_city19.toml --output out/edge\n"
-      "  stac train network --spec assets/edge_city19.toml --output out/edge --resume\n",
+      "  stac train network --spec assets/edge_city19/stage1.toml --output out/stage1\n"
+      "  stac train network --spec assets/edge_city19/stage1.toml --output out/stage1 --resume\n",
       [options] { return RunTrainNetwork(*options); });
   network->add_option("--spec", options->spec, "Recipe (TOML; docs/networks.md)")->required();
   network->add_option("--output", options->output, "Folder for checkpoint, log and network")

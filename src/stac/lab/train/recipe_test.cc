@@ -46,8 +46,9 @@ TEST(Recipe, ErrorsNameTheKey) {
 
 TEST(Recipe, TheShippedOnesAreValid) {
   setenv("STAC_DATA", "/data", /*overwrite=*/0);
-  for (const char* name : {"edge_city19_1.toml", "edge_city19_2.toml", "edge_city19.toml"}) {
-    const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / name);
+  for (int stage = 1; stage <= 5; ++stage) {
+    const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / "edge_city19" /
+                                         fmt::format("stage{}.toml", stage));
     ASSERT_TRUE(shipped) << shipped.error().message;
     EXPECT_EQ(shipped->classes, 19);
     EXPECT_TRUE(shipped->distilled());
