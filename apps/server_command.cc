@@ -169,7 +169,7 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command
       ->add_option("--network-threads", options->live.network_threads,
-                   "Passes of the network at a time (for GPUs)")
+                   "Passes of the network at a time, of different devices' keyframes")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
   command->add_flag("--half", options->half,

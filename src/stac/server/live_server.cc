@@ -54,6 +54,12 @@ struct NetworkRunner {
   std::thread thread;
 };
 
+// What a pass of the network gave, and what it took of the network's time for each keyframe.
+struct Pass {
+  std::vector<Result<Segmentation>> results;
+  double each_ms = 0;
+};
+
 // A thread that answers some of the devices, and what it has to do.
 struct Answerer {
   BoundedQueue<Served> queue{kUncoded};
@@ -105,6 +111,8 @@ struct LiveServer::Impl {
   void RunLoop(NetworkRunner& runner);
   std::vector<Served> TakeBatch(std::unique_lock<std::mutex>& lock);
   std::optional<Served> TakeNext();
+  Pass RunPass(Segmenter& segmenter, std::span<const Frame* const> frames,
+               const Objective* objective);
   void Infer(Segmenter& segmenter, std::vector<Served> batch);
   void InferTogether(Segmenter& segmenter, std::span<Served*> alike, const Objective* objective);
   void AnswerLoop(Answerer& answerer);
@@ -201,20 +209,20 @@ bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mu
     const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
     // A GPU's algorithms are chosen anew for every number of frames.
     const int most = network.on_gpu ? live.max_batch : 1;
-    double busy_ms = 0;
+    double each_ms = 0;
     for (int count = most; count > 0; --count) {
       const std::vector<const Frame*> frames(static_cast<size_t>(count), &blank);
-      for (int pass = 0; pass < kWarmUpPasses; ++pass) {
-        const Stopwatch watch;
-        const auto warm = runner.segmenter->RunBatch(frames, &options.objective);
-        if (!warm.front()) spdlog::error("{}: {}", peer->name, warm.front().error().message);
-        busy_ms = watch.Milliseconds();
+      for (int i = 0; i < kWarmUpPasses; ++i) {
+        const Pass pass = RunPass(*runner.segmenter, frames, &options.objective);
+        if (const auto& warm = pass.results.front(); !warm)
+          spdlog::error("{}: {}", peer->name, warm.error().message);
+        each_ms = pass.each_ms;
       }
     }
     lock.lock();
     // The last pass tells what a keyframe will cost.
     if (!admission.measured()) {
-      admission.OnKeyframe(int64_t{hello.width} * hello.height, busy_ms);
+      admission.OnKeyframe(int64_t{hello.width} * hello.height, each_ms);
     }
     runner.warm_sizes.insert({hello.width, hello.height});
     warmed.notify_all();
@@ -353,23 +361,30 @@ void LiveServer::Impl::Infer(Segmenter& segmenter, std::vector<Served> batch) {
   }
 }
 
+// Passes at the same time slow each other down, so each counts by its share.
+Pass LiveServer::Impl::RunPass(Segmenter& segmenter, std::span<const Frame* const> frames,
+                               const Objective* objective) {
+  std::unique_lock lock(mutex);
+  const int others_before = passes++;
+  lock.unlock();
+  const Stopwatch watch;
+  Pass pass{.results = segmenter.RunBatch(frames, objective)};
+  const double pass_ms = watch.Milliseconds();
+  lock.lock();
+  const int together = 1 + std::max(others_before, --passes);
+  pass.each_ms = pass_ms / (static_cast<double>(frames.size()) * together);
+  return pass;
+}
+
 void LiveServer::Impl::InferTogether(Segmenter& segmenter, std::span<Served*> alike,
                                      const Objective* objective) {
   std::vector<const Frame*> frames;
   for (const Served* served : alike) frames.push_back(&served->pending.frame);
-  std::unique_lock lock(mutex);
-  int together = ++passes;
-  lock.unlock();
-  const Stopwatch watch;
-  auto results = segmenter.RunBatch(frames, objective);
-  const double pass_ms = watch.Milliseconds();
-  for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(results[i]);
-  lock.lock();
-  // Passes at the same time slow each other down: a keyframe's share of the network's time.
-  together = std::max(together, passes--);
-  const double each_ms = pass_ms / static_cast<double>(alike.size() * together);
+  Pass pass = RunPass(segmenter, frames, objective);
+  for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(pass.results[i]);
+  std::lock_guard guard(mutex);
   for (const Frame* frame : frames) {
-    admission.OnKeyframe(int64_t{frame->width()} * frame->height(), each_ms);
+    admission.OnKeyframe(int64_t{frame->width()} * frame->height(), pass.each_ms);
   }
 }
 

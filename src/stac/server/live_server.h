@@ -31,9 +31,9 @@ struct ServerStatus {
 
 struct LiveServerOptions {
   AdmissionOptions admission;
-  // Passes of the network at a time, of different devices' keyframes. On a CPU one has all cores; a
-  // GPU can compute one pass while another's frames and gradients travel.
-  int network_threads = 1;
+  // Passes of the network at a time, of different devices' keyframes. A single one leaves cores
+  // idle wherever its work is not shared among them: docs/results.md.
+  int network_threads = 2;
   // Threads that turn gradients into levels, code and send. 0: one for every four cores (beside a
   // GPU, answers are what takes longest).
   int answer_threads = 0;
@@ -44,7 +44,7 @@ struct LiveServerOptions {
   double batch_wait_ms = 0;
 };
 
-// Serves any number of devices: one thread per device receives and decodes, one runs the network
+// Serves any number of devices: one thread per device receives and decodes, some run the network
 // on the keyframes of all devices in turn, and others turn gradients into levels, code and send the
 // answers, so that the network waits for neither. A device's answers keep their order. It also runs
 // on a blank frame before the first device with frames of a new size is welcomed, so that no

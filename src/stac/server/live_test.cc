@@ -163,7 +163,9 @@ class WatchedSegmenter final : public Segmenter {
     if (frame.id >= 1 && frame.id <= last_) before_(frame.id);
     return fake_.RunWithGradient(frame, objective);
   }
-  std::unique_ptr<Segmenter> Clone() const override { return nullptr; }
+  std::unique_ptr<Segmenter> Clone() const override {
+    return std::make_unique<WatchedSegmenter>(last_, before_);
+  }
 
  private:
   FakeSegmenter fake_{kClasses};
@@ -235,6 +237,45 @@ TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
   EXPECT_EQ(served, 2);
   EXPECT_TRUE(decoding_overlaps);
   EXPECT_TRUE(answers_overlap);
+}
+
+// Each of two devices' first keyframes waits in the network for the other's.
+TEST(LiveTest, KeyframesOfTwoDevicesAreInTheNetworkAtATime) {
+  Signal both;
+  std::atomic<int> inside{0}, served{0};
+  std::atomic<bool> together{true};
+  auto segmenter = std::make_unique<WatchedSegmenter>(1, [&](FrameId) {
+    if (++inside == 2) both.Set();
+    if (!both.Wait()) together = false;
+  });
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  LiveServer server({}, profile, std::move(segmenter), MakeVideoDecoder,
+                    [&](const ServedKeyframe&) { ++served; }, nullptr, {.network_threads = 2});
+  auto encoder = MakeX264Encoder({.width = 192, .height = 128, .preset = "veryfast"});
+  ASSERT_TRUE(encoder) << encoder.error().message;
+  auto source = MakeSource(1);
+  auto frame = source->Next();
+  ASSERT_TRUE(frame && *frame);
+  const QpMap qp(12, 8, 30);
+  auto coded = (*encoder)->Encode(**frame, &qp, /*idr=*/true);
+  ASSERT_TRUE(coded) << coded.error().message;
+  std::vector<std::unique_ptr<Link>> devices;
+  for (const char* name : {"a", "b"}) {
+    LinkPair pair = MakeLoopback();
+    server.Add(std::move(pair.b), name);
+    ASSERT_TRUE(
+        pair.a->Send(Serialize(Hello{.device = name, .width = 192, .height = 128, .fps = 30}), 0));
+    ASSERT_TRUE(
+        pair.a->Send(Serialize(CodedFrame{
+                         .frame = 1, .idr = true, .access_unit = coded->access_unit, .held = 1}),
+                     0));
+    devices.push_back(std::move(pair.a));
+  }
+  for (int i = 0; i < 2000 && served < 2; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(served, 2);
+  EXPECT_TRUE(together);
 }
 
 // Four devices at once: every keyframe is answered, each device's in their order.
