@@ -1,0 +1,170 @@
+#include <algorithm>
+
+#include "stac/base/log.h"
+#include "stac/server/live_server_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr int kWarmUpPasses = 2;
+
+}  // namespace
+
+bool LiveServer::Impl::IsWarm(std::pair<int, int> size) const {
+  return std::all_of(runners.begin(), runners.end(),
+                     [&](const auto& runner) { return runner->warm_sizes.contains(size); });
+}
+
+bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock) {
+  for (const std::shared_ptr<Peer>& candidate : peers) {
+    if (!candidate->to_warm) continue;
+    const Hello& hello = candidate->session->hello();
+    if (runner.warm_sizes.contains({hello.width, hello.height})) continue;
+    const std::shared_ptr<Peer> peer = candidate;
+    lock.unlock();
+    const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
+    // A GPU's algorithms are chosen anew for every number of frames.
+    const int most = network.on_gpu ? live.max_batch : 1;
+    double each_ms = 0;
+    for (int count = most; count > 0; --count) {
+      const std::vector<const Frame*> frames(static_cast<size_t>(count), &blank);
+      for (int i = 0; i < kWarmUpPasses; ++i) {
+        const Pass pass = RunPass(*runner.segmenter, frames, &options.objective);
+        if (const auto& warm = pass.results.front(); !warm)
+          spdlog::error("{}: {}", peer->name, warm.error().message);
+        each_ms = pass.each_ms;
+      }
+    }
+    lock.lock();
+    // The last pass tells what a keyframe will cost.
+    if (!admission.measured()) {
+      admission.OnKeyframe(int64_t{hello.width} * hello.height, each_ms);
+    }
+    runner.warm_sizes.insert({hello.width, hello.height});
+    warmed.notify_all();
+    return true;
+  }
+  return false;
+}
+
+// A peer whose receiver is decoding is passed over: it says when it is done, and others need not
+// wait for it.
+std::optional<Served> LiveServer::Impl::TakeNext() {
+  std::optional<Served> found;
+  int waiting = 0;
+  for (const std::shared_ptr<Peer>& peer : peers) {
+    std::unique_lock lock(peer->mutex, std::defer_lock);
+    if (draining) lock.lock();  // nobody says anything any more
+    if (!lock && !lock.try_lock()) continue;
+    if (!found && !peer->gone && !peer->in_network) {
+      if (auto next = peer->session->TakePending()) {
+        found = Served{.peer = peer, .pending = std::move(*next)};
+      }
+    }
+    waiting += peer->session->waiting();
+  }
+  if (!found) return found;
+  found->waiting = waiting;
+  found->peer->in_network = true;
+  // Round robin: who was served goes to the end.
+  peers.remove(found->peer);
+  peers.push_back(found->peer);
+  return found;
+}
+
+// The keyframes that go through the network next: all that wait, up to max_batch, and those that
+// come before the first of them has waited for batch_wait. Called with `lock` held.
+std::vector<Served> LiveServer::Impl::TakeBatch(std::unique_lock<std::mutex>& lock) {
+  std::vector<Served> batch;
+  for (;;) {
+    while (batch.size() < static_cast<size_t>(live.max_batch)) {
+      auto next = TakeNext();
+      if (!next) break;
+      batch.push_back(std::move(*next));
+    }
+    if (batch.empty() || batch.size() == static_cast<size_t>(live.max_batch) || draining) break;
+    const auto wait = static_cast<Micros>(1000 * live.batch_wait_ms);
+    const Micros left = batch.front().pending.arrived + wait - clock.Now();
+    if (left <= 0) break;
+    work.wait_for(lock, std::chrono::microseconds(left));
+  }
+  return batch;
+}
+
+void LiveServer::Impl::Infer(Segmenter& segmenter, std::vector<Served> batch) {
+  std::vector<const Objective*> objectives;
+  for (Served& served : batch) {
+    objectives.push_back(served.peer->session->NextObjective(served.pending));
+  }
+  std::vector<bool> done(batch.size(), false);
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (done[i]) continue;
+    const Frame& first = batch[i].pending.frame;
+    std::vector<Served*> alike;
+    for (size_t j = i; j < batch.size(); ++j) {
+      const Frame& frame = batch[j].pending.frame;
+      if (done[j] || (objectives[j] == nullptr) != (objectives[i] == nullptr) ||
+          frame.width() != first.width() || frame.height() != first.height() ||
+          frame.color() != first.color()) {
+        continue;
+      }
+      alike.push_back(&batch[j]);
+      done[j] = true;
+    }
+    InferTogether(segmenter, alike, objectives[i]);
+  }
+  for (Served& served : batch) {
+    const std::shared_ptr<Peer> peer = served.peer;
+    ++peer->unsent;
+    answerers[static_cast<size_t>(peer->number) % answerers.size()]->queue.Push(std::move(served));
+    std::lock_guard guard(mutex);
+    peer->in_network = false;
+    work.notify_one();
+  }
+}
+
+// Passes at the same time slow each other down, so each counts by its share.
+Pass LiveServer::Impl::RunPass(Segmenter& segmenter, std::span<const Frame* const> frames,
+                               const Objective* objective) {
+  std::unique_lock lock(mutex);
+  const int others_before = passes++;
+  lock.unlock();
+  const Stopwatch watch;
+  Pass pass{.results = segmenter.RunBatch(frames, objective)};
+  const double pass_ms = watch.Milliseconds();
+  lock.lock();
+  const int together = 1 + std::max(others_before, --passes);
+  pass.each_ms = pass_ms / (static_cast<double>(frames.size()) * together);
+  return pass;
+}
+
+void LiveServer::Impl::InferTogether(Segmenter& segmenter, std::span<Served*> alike,
+                                     const Objective* objective) {
+  std::vector<const Frame*> frames;
+  for (const Served* served : alike) frames.push_back(&served->pending.frame);
+  Pass pass = RunPass(segmenter, frames, objective);
+  for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(pass.results[i]);
+  std::lock_guard guard(mutex);
+  for (const Frame* frame : frames) {
+    admission.OnKeyframe(int64_t{frame->width()} * frame->height(), pass.each_ms);
+  }
+}
+
+void LiveServer::Impl::RunLoop(NetworkRunner& runner) {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    Reap(false);
+    if (WarmUpOne(runner, lock)) continue;
+    if (auto batch = TakeBatch(lock); !batch.empty()) {
+      lock.unlock();
+      Infer(*runner.segmenter, std::move(batch));
+      lock.lock();
+      continue;
+    }
+    if (draining) break;
+    work.wait_for(lock, std::chrono::milliseconds(200));
+  }
+  warmed.notify_all();
+}
+
+}  // namespace stac

@@ -1,0 +1,136 @@
+#include <algorithm>
+
+#include "stac/base/log.h"
+#include "stac/server/live_server_internal.h"
+
+namespace stac {
+namespace {
+
+constexpr Micros kReceiveWait = 100'000;
+constexpr Micros kHelloTimeout = 5'000'000;
+
+}  // namespace
+
+bool LiveServer::Impl::Greet(Peer& peer) {
+  const Micros deadline = clock.Now() + kHelloTimeout;
+  while (clock.Now() < deadline && !peer.gone) {
+    auto received = peer.link->Receive();
+    if (!received) return false;
+    if (!*received) {
+      peer.link->Wait(kReceiveWait);
+      continue;
+    }
+    auto message = Parse(**received);
+    const auto* hello = message ? std::get_if<Hello>(&*message) : nullptr;
+    if (hello == nullptr) {
+      spdlog::warn("{}: the first message is not a hello: {}", peer.name,
+                   message ? "another kind" : message.error().message);
+      return false;
+    }
+    Welcome welcome = peer.session->OnHello(*hello);
+    if (welcome.accepted) AdmitOrRefuse(peer, *hello, welcome);
+    Send(peer, welcome);
+    if (!hello->device.empty()) peer.name = hello->device + "@" + peer.name;
+    if (!welcome.accepted) {
+      spdlog::warn("{}: refused: {}", peer.name, welcome.reason);
+      peer.link->Wait(kReceiveWait);  // lets the refusal go out before the link closes
+      return false;
+    }
+    spdlog::info("{}: {}x{} at {:.4g} frames/s", peer.name, hello->width, hello->height,
+                 hello->fps);
+    return true;
+  }
+  spdlog::warn("{}: no hello within 5 s", peer.name);
+  return false;
+}
+
+// Refuses before anything is warmed up, where that is possible: those who are turned away should
+// cost the others nothing.
+void LiveServer::Impl::AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome) {
+  {
+    std::unique_lock lock(mutex);
+    if (!admission.measured()) {
+      lock.unlock();
+      WaitUntilWarm(peer);
+      lock.lock();
+    }
+    const auto verdict =
+        admission.Admit(peer.number, int64_t{hello.width} * hello.height, hello.fps);
+    if (!verdict.accepted) {
+      welcome = {.reason = verdict.reason, .network = welcome.network};
+      return;
+    }
+    const double granted = verdict.max_keyframe_fps;
+    double& limit = welcome.max_keyframe_fps;
+    if (granted > 0) limit = limit > 0 ? std::min(limit, granted) : granted;
+  }
+  WaitUntilWarm(peer);
+}
+
+// The first passes of a network at a new size are many times slower than the rest: they happen
+// before the device starts to send, not on its first keyframes.
+void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
+  std::unique_lock lock(mutex);
+  const std::pair<int, int> size(peer.session->hello().width, peer.session->hello().height);
+  if (IsWarm(size)) return;
+  peer.to_warm = true;
+  work.notify_all();
+  warmed.wait(lock, [&] { return IsWarm(size) || draining; });
+  peer.to_warm = false;
+}
+
+void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
+  auto message = Parse(bytes);
+  if (!message) {
+    spdlog::warn("{}: {}; closing", peer.name, message.error().message);
+    peer.gone = true;
+    return;
+  }
+  if (std::holds_alternative<Bye>(*message)) {
+    spdlog::info("{}: {}", peer.name, std::get<Bye>(*message).reason);
+    peer.gone = true;
+    return;
+  }
+  std::unique_lock lock(peer.mutex);
+  auto replies = peer.session->OnMessage(*message);
+  lock.unlock();
+  if (!replies) {
+    spdlog::warn("{}: {}; closing", peer.name, replies.error().message);
+    Send(peer, Bye{.reason = replies.error().message});
+    peer.gone = true;
+    return;
+  }
+  for (const Message& reply : *replies) Send(peer, reply);
+  if (std::holds_alternative<CodedFrame>(*message)) {
+    peer.video_bytes = bytes.size();
+    std::lock_guard guard(mutex);
+    work.notify_one();
+  } else if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
+                           std::holds_alternative<PropagatedMotion>(*message))) {
+    if (const LabelMap* labels = peer.session->upstream_labels()) {
+      on_labels(peer.name, peer.session->upstream_frame(), *labels);
+    }
+  }
+}
+
+void LiveServer::Impl::Receive(Peer& peer) {
+  if (Greet(peer)) {
+    while (!peer.gone) {
+      auto received = peer.link->Receive();
+      if (!received) {
+        spdlog::info("{}: gone: {}", peer.name, received.error().message);
+        break;
+      }
+      if (*received) {
+        HandleMessage(peer, **received);
+      } else {
+        peer.link->Wait(kReceiveWait);
+      }
+    }
+  }
+  peer.gone = true;
+  std::lock_guard guard(mutex);
+  work.notify_one();
+}
+
+}  // namespace stac

@@ -1,0 +1,117 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "stac/base/bounded_queue.h"
+#include "stac/server/live_server.h"
+
+// What the parts of LiveServer share: live_receive.cc has the threads that receive, live_network.cc
+// those that run the network, live_server.cc the answers and the life of it all.
+
+namespace stac {
+
+// Keyframes that the network is done with and whose answers are not coded yet; then it waits.
+constexpr size_t kUncoded = 2;
+
+// One device: its link, its session and the thread that receives from it.
+struct Peer {
+  std::unique_ptr<Link> link;
+  std::string name;
+  int64_t number = 0;  // unique
+  std::mutex mutex;    // guards session's OnMessage, TakePending and waiting
+  std::unique_ptr<ServerSession> session;
+  std::thread receiver;
+  std::atomic<bool> gone{false};
+  std::atomic<int> unsent{0};  // answers that the answering thread still has to send
+  // Guarded by Impl::mutex.
+  bool to_warm = false;
+  bool in_network = false;  // one keyframe at a time, so that answers keep their order
+  std::atomic<size_t> video_bytes{0};
+};
+
+// A keyframe on its way through the server.
+struct Served {
+  std::shared_ptr<Peer> peer;
+  PendingFrame pending;
+  int waiting = 0;  // keyframes elsewhere
+  Result<Segmentation> segmentation = Segmentation{};
+};
+
+// A thread that runs the network, and the frame sizes that it has run it on.
+struct NetworkRunner {
+  std::unique_ptr<Segmenter> segmenter;
+  std::set<std::pair<int, int>> warm_sizes;  // guarded by Impl::mutex
+  std::thread thread;
+};
+
+// What a pass of the network gave, and what it took of the network's time for each keyframe.
+struct Pass {
+  std::vector<Result<Segmentation>> results;
+  double each_ms = 0;
+};
+
+// A thread that answers some of the devices, and what it has to do.
+struct Answerer {
+  BoundedQueue<Served> queue{kUncoded};
+  std::thread thread;
+};
+
+struct LiveServer::Impl {
+  const LiveServerOptions live;
+  ServerOptions options;
+  Profile profile;
+  NetworkInfo network;
+  ServerSession::DecoderFactory decoders;
+  OnServed on_served;
+  OnLabels on_labels;
+  SystemClock clock;
+
+  mutable std::mutex mutex;  // guards peers, next and the counters
+  std::condition_variable work;
+  std::condition_variable warmed;
+  std::list<std::shared_ptr<Peer>> peers;
+  bool draining = false;
+  int64_t keyframes = 0;
+  int64_t last_number = 0;  // of a peer
+  double mean_processing_ms = 0;
+  int passes = 0;  // of the network, at this moment
+  std::vector<std::unique_ptr<NetworkRunner>> runners;
+  std::vector<std::unique_ptr<Answerer>> answerers;
+  std::mutex served_mutex;  // guards on_served
+  Admission admission;      // guarded by mutex
+
+  explicit Impl(const LiveServerOptions& live_options)
+      : live(live_options), admission(live_options.admission) {}
+
+  size_t Send(Peer& peer, const Message& message);
+  bool Greet(Peer& peer);
+  void Receive(Peer& peer);
+  void HandleMessage(Peer& peer, ByteSpan bytes);
+  void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
+  void WaitUntilWarm(Peer& peer);
+  bool IsWarm(std::pair<int, int> size) const;
+  bool WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock);
+  void RunLoop(NetworkRunner& runner);
+  std::vector<Served> TakeBatch(std::unique_lock<std::mutex>& lock);
+  std::optional<Served> TakeNext();
+  Pass RunPass(Segmenter& segmenter, std::span<const Frame* const> frames,
+               const Objective* objective);
+  void Infer(Segmenter& segmenter, std::vector<Served> batch);
+  void InferTogether(Segmenter& segmenter, std::span<Served*> alike, const Objective* objective);
+  void AnswerLoop(Answerer& answerer);
+  void SendAnswer(Served& served);
+  void Reap(bool all);
+};
+
+}  // namespace stac
