@@ -34,6 +34,11 @@ RgbWeights WeightsOf(const ColorSpec& color) {
           .b_from_cb = 2 * (1 - kb) * chroma};
 }
 
+at::Tensor PageLocked(const at::Tensor& values) {
+  return at::empty(values.sizes(), at::TensorOptions(values.scalar_type()).pinned_memory(true))
+      .copy_(values);
+}
+
 // plane: [H,W], floats.
 Grid<float> GridFromPlane(const at::Tensor& plane) {
   const auto host = OnHost(plane);
@@ -89,17 +94,12 @@ void SamplesFromRgb(const at::Tensor& folded, const RgbWeights& weights, int64_t
 }  // namespace
 
 at::Tensor OnHost(const at::Tensor& values) {
-  if (values.device().is_cpu()) return values.contiguous();
-  const auto host =
-      at::empty(values.sizes(), at::TensorOptions(values.scalar_type()).pinned_memory(true));
-  return host.copy_(values);
+  return values.device().is_cpu() ? values.contiguous() : PageLocked(values);
 }
 
 at::Tensor OnDevice(const at::Tensor& values, const at::Device& device) {
   if (device.is_cpu()) return values;
-  const auto host =
-      at::empty(values.sizes(), at::TensorOptions(values.scalar_type()).pinned_memory(true));
-  return host.copy_(values).to(device, values.scalar_type(), /*non_blocking=*/true);
+  return PageLocked(values).to(device, values.scalar_type(), /*non_blocking=*/true);
 }
 
 FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options) {

@@ -72,8 +72,8 @@ std::optional<Served> LiveServer::Impl::TakeNext() {
   return found;
 }
 
-// The keyframes that go through the network next: all that wait, up to max_batch, and those that
-// come before the first of them has waited for batch_wait. Called with `lock` held.
+// The keyframes that go through the network next: one of each device that waits, up to max_batch,
+// and those that come before the first of them has waited for batch_wait. Called with `lock` held.
 std::vector<Served> LiveServer::Impl::TakeBatch(std::unique_lock<std::mutex>& lock) {
   std::vector<Served> batch;
   for (;;) {

@@ -37,8 +37,8 @@ struct LiveServerOptions {
   // Threads that turn gradients into levels, code and send. 0: one for every four cores (beside a
   // GPU, answers are what takes longest).
   int answer_threads = 0;
-  // Keyframes of equal size that wait at the same time go through the network together, at most so
-  // many. 1: each by itself.
+  // Devices' keyframes of equal size that wait at the same time go through the network together, at
+  // most so many. 1: each by itself.
   int max_batch = 1;
   // How long a keyframe may wait for others to come, from its arrival.
   double batch_wait_ms = 0;
