@@ -7,6 +7,7 @@
 #endif
 #include "command.h"
 #include "network_files.h"
+#include "stac/allocate/sensitivity.h"
 #include "stac/base/log.h"
 #include "stac/base/progress.h"
 #include "stac/capture/frame_source.h"
@@ -116,7 +117,11 @@ Status RunBench(const Options& options) {
   less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, less));
-  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss, .chroma = false};
+  // As a server asks.
+  const Objective objective{
+      .kind = ObjectiveKind::kFakeLabelLoss,
+      .chroma = false,
+      .sums = RegionSumsFor({.frame_width = frame.width(), .frame_height = frame.height()}, {})};
 
   // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
   // a new size choose algorithms and memory; they do not count.

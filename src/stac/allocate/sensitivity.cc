@@ -36,6 +36,22 @@ SensitivityMap RegionSensitivity(const std::vector<InputGradient>& gradients,
   return sensitivity;
 }
 
+SensitivityMap RegionSensitivity(const Segmentation& segmentation, const RegionGrid& regions,
+                                 const SensitivityOptions& options) {
+  if (segmentation.sums.empty()) {
+    STAC_CHECK(!segmentation.gradients.empty());
+    return RegionSensitivity(segmentation.gradients, regions, options);
+  }
+  STAC_CHECK(segmentation.sums.SameSize(regions.columns(), regions.rows()));
+  return segmentation.sums;
+}
+
+RegionSums RegionSumsFor(const RegionGrid& regions, const SensitivityOptions& options) {
+  return {.region_size = regions.region_size,
+          .block_size = options.block_size,
+          .chroma_weight = options.chroma_weight};
+}
+
 Grid<double> TableWeights(const InputGradient& gradient, const FrequencyGradients& average,
                           const RegionGrid& regions) {
   STAC_CHECK(gradient.y.SameSize(regions.frame_width, regions.frame_height));

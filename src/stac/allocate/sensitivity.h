@@ -19,6 +19,12 @@ struct SensitivityOptions {
 SensitivityMap RegionSensitivity(const std::vector<InputGradient>& gradients,
                                  const RegionGrid& regions, const SensitivityOptions& options = {});
 
+// The same of what a network answered, whether it sent gradients or, asked with
+// RegionSumsFor(regions, options), their sums. One of them must be there.
+SensitivityMap RegionSensitivity(const Segmentation& segmentation, const RegionGrid& regions,
+                                 const SensitivityOptions& options = {});
+RegionSums RegionSumsFor(const RegionGrid& regions, const SensitivityOptions& options);
+
 // W_r = sum over coefficients of |g_s| / |g_n| (luma, 4x4 blocks): the region's worst-case loss
 // increment under table T_l is B_l / M * W_r, because all tables are multiples of one shape.
 Grid<double> TableWeights(const InputGradient& gradient, const FrequencyGradients& average,

@@ -26,6 +26,14 @@ enum class ObjectiveKind {
   kMargin,         // mean difference between the two largest logits
   kProjection,     // <r, softmax(logits)> with r Gaussian, fixed by the seed: one pass for each
 };
+// Sums of gradients over regions, where no more is wanted (allocate/sensitivity.h).
+struct RegionSums {
+  int region_size = 0;       // pixels, a multiple of 16; 0: the gradients themselves are wanted
+  int block_size = 8;        // of the DCT: 4 or 8
+  double chroma_weight = 0;  // > 0 needs Objective::chroma
+  friend bool operator==(const RegionSums&, const RegionSums&) = default;
+};
+
 struct Objective {
   ObjectiveKind kind = ObjectiveKind::kProjection;
   int projections = 2;
@@ -35,6 +43,9 @@ struct Objective {
   // false: only luma's gradients are wanted, and cb and cr may stay empty: a shorter way back from
   // a GPU.
   bool chroma = true;
+  // A network on a GPU answers with these instead of gradients, which would be megabytes; any other
+  // with gradients all the same.
+  RegionSums sums;
   // kFakeLabelLoss: take the loss against these labels (frame size, every pixel a class of the
   // network) instead of the output's own: the true loss. Borrowed for the call.
   const LabelMap* labels = nullptr;
@@ -49,6 +60,9 @@ struct Segmentation {
   LabelMap labels;
   // One per backward pass (kProjection: `projections` of them, otherwise one); empty if none asked.
   std::vector<InputGradient> gradients;
+  // Objective::sums, where gradients were not wanted: for each region the sum over backward passes
+  // and coefficients of |DCT of the gradient|, chroma weighted. Empty: the gradients are there.
+  Grid<float> sums;
   double objective = 0;  // value of the first objective
   double forward_ms = 0;
   double gradient_ms = 0;
@@ -74,7 +88,8 @@ class Segmenter {
 };
 
 // kHalf: 16-bit floating point and channels last, for GPUs, and for weight files of our own on
-// processors with AVX512_BF16; refused elsewhere. What it gains, and how many labels change: docs/results.md.
+// processors with AVX512_BF16; refused elsewhere. What it gains, and how many labels change:
+// docs/results.md.
 enum class Precision { kFloat, kHalf };
 
 struct SegmenterOptions {

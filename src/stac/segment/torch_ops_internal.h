@@ -65,4 +65,10 @@ InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int wid
 FramePlanes PlaneGradients(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
                            int downscale, bool chroma);
 
+// Adds what the gradients of one pass, as PlaneGradients has them, sum up to over regions, where
+// `by_rgb` lies; only the sums, a number for each region, come back. Empty sums become as many as
+// there are regions.
+void AddRegionSums(at::Tensor by_rgb, const ColorSpec& color, int width, int height, int downscale,
+                   const RegionSums& wanted, Grid<float>& sums);
+
 }  // namespace stac

@@ -125,6 +125,58 @@ TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
   }
 }
 
+// The definition, coefficient by coefficient; what lies beyond the plane is zero.
+double SumOfMagnitudes(const Grid<float>& plane, int block, int x0, int y0, int region) {
+  const auto wave = [block](int k, int i) {
+    return std::sqrt((k == 0 ? 1.0 : 2.0) / block) *
+           std::cos((2 * i + 1) * k * std::acos(-1) / (2 * block));
+  };
+  double sum = 0;
+  for (int by = y0; by < std::min(y0 + region, plane.height()); by += block) {
+    for (int bx = x0; bx < std::min(x0 + region, plane.width()); bx += block) {
+      for (int k = 0; k < block * block; ++k) {
+        double coefficient = 0;
+        for (int y = by; y < std::min(by + block, plane.height()); ++y) {
+          for (int x = bx; x < std::min(bx + block, plane.width()); ++x) {
+            coefficient += plane(x, y) * wave(k / block, y - by) * wave(k % block, x - bx);
+          }
+        }
+        sum += std::abs(coefficient);
+      }
+    }
+  }
+  return sum;
+}
+
+TEST(RegionSumsTest, AreWhatTheGradientsSumUpTo) {
+  at::manual_seed(11);
+  const ColorSpec color{ColorMatrix::kBt601, ColorRange::kFull};
+  const int width = 70, height = 38;
+  const auto by_rgb = at::randn({1, 3, 40, 72});
+  const InputGradient gradient =
+      GradientFromRgb(by_rgb.clone(), color, width, height, 1, /*chroma=*/true);
+  // The last one is far larger than the frame.
+  for (const RegionSums& wanted :
+       {RegionSums{16, 8, 0}, {16, 4, 0.5}, {32, 8, 0.25}, {1 << 30, 8, 1}}) {
+    Grid<float> sums;
+    for (int pass = 0; pass < 2; ++pass) {
+      AddRegionSums(by_rgb.clone(), color, width, height, 1, wanted, sums);
+    }
+    const int size = wanted.region_size, half = size / 2;
+    ASSERT_TRUE(sums.SameSize((width - 1) / size + 1, (height - 1) / size + 1));
+    for (int y = 0; y < sums.height(); ++y) {
+      for (int x = 0; x < sums.width(); ++x) {
+        double expected = SumOfMagnitudes(gradient.y, wanted.block_size, x * size, y * size, size);
+        for (const Grid<float>* chroma : {&gradient.cb, &gradient.cr}) {
+          expected += wanted.chroma_weight *
+                      SumOfMagnitudes(*chroma, wanted.block_size, x * half, y * half, half);
+        }
+        EXPECT_NEAR(sums(x, y), 2 * expected, 1e-4 * expected) << x << "," << y;
+      }
+    }
+  }
+}
+
 // Central differences of objective(network(rgb(planes))) at some samples of each plane.
 TEST(ObjectiveTest, GradientsAgreeWithFiniteDifferences) {
   const ColorSpec color{ColorMatrix::kBt709, ColorRange::kLimited};

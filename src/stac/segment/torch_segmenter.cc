@@ -128,6 +128,8 @@ class TorchSegmenter final : public Segmenter {
                                     const Objective* objective);
   void AddGradients(const Frame& frame, const at::Tensor& rgb, const Objective& objective,
                     Segmentation& result);
+  void AddGradient(at::Tensor by_rgb, const Frame& frame, const Objective& objective,
+                   Segmentation& result) const;
   double Magnification(const at::Tensor& logits, const Objective& objective) const;
   at::Tensor Padded(const at::Tensor& rgb);
   at::Tensor RawLogits(const at::Tensor& padded, const at::Tensor& rgb) const;
@@ -264,9 +266,7 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
       Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
     results[i].objective = values[i].item().toDouble();
-    results[i].gradients.push_back(GradientFromRgb(by_input.narrow(0, i, 1), first.color(),
-                                                   first.width(), first.height(), 1,
-                                                   objective->chroma));
+    AddGradient(by_input.narrow(0, i, 1), first, *objective, results[i]);
   }
   const double gradient_ms = watch.Lap() / static_cast<double>(count);
   for (Segmentation& result : results) result.gradient_ms = gradient_ms;
@@ -295,14 +295,15 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
 }
 
 Result<Segmentation> TorchSegmenter::Checked(Segmentation result) const {
+  bool finite = AllFinite(result.sums);
   for (const auto& gradient : result.gradients) {
     for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
-      if (AllFinite(*plane)) continue;
-      return Fail("the gradient of network {} has infinite or undefined values; check its weights",
-                  network_.info.name);
+      finite = finite && AllFinite(*plane);
     }
   }
-  return result;
+  if (finite) return result;
+  return Fail("the gradient of network {} has infinite or undefined values; check its weights",
+              network_.info.name);
 }
 
 // The network is differentiated, not what comes before it: that is undone in one pass over the
@@ -314,9 +315,7 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   const auto seen = downscale > 1 ? at::avg_pool2d(rgb, {downscale, downscale}) : rgb;
   const auto input = Padded(seen).detach().set_requires_grad(true);
   const auto add = [&](const torch::autograd::variable_list& by_input, double magnified) {
-    result.gradients.push_back(GradientFromRgb(Times(by_input.front(), 1 / magnified),
-                                               frame.color(), frame.width(), frame.height(),
-                                               downscale, objective.chroma));
+    AddGradient(Times(by_input.front(), 1 / magnified), frame, objective, result);
   };
   at::AutoGradMode with_gradient(true);
   const auto raw = RawLogits(input, seen);
@@ -346,6 +345,19 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
         magnified);
   }
   result.gradient_ms = watch.Milliseconds();
+}
+
+// One pass's, in the form that is wanted. by_rgb: [1,3,H,W], of the network's input.
+void TorchSegmenter::AddGradient(at::Tensor by_rgb, const Frame& frame, const Objective& objective,
+                                 Segmentation& result) const {
+  const int downscale = options_.gradient_downscale;
+  if (network_.info.on_gpu && objective.sums.region_size > 0) {
+    AddRegionSums(std::move(by_rgb), frame.color(), frame.width(), frame.height(), downscale,
+                  objective.sums, result.sums);
+    return;
+  }
+  result.gradients.push_back(GradientFromRgb(std::move(by_rgb), frame.color(), frame.width(),
+                                             frame.height(), downscale, objective.chroma));
 }
 
 // By how much the objective must be larger on its way through the network: a mean over all pixels

@@ -101,6 +101,36 @@ const Levels& LevelsIn(const std::vector<Message>& replies) {
   return std::get<Levels>(*found);
 }
 
+// What a network on a GPU answers with.
+TEST(ClosedLoopTest, SumsOverRegionsLeadToTheLevelsOfTheirGradients) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const Frame frame = Street(1).front();
+  loop.device->OnFrame(frame);
+  const auto job = loop.device->PlanKeyframe();
+  ASSERT_TRUE(job);
+  auto coded = loop.device->Encode(*job);
+  ASSERT_TRUE(coded);
+  ASSERT_TRUE(loop.server->OnMessage(loop.device->MakeMessage(*job, std::move(*coded))));
+  const auto pending = loop.server->TakePending();
+  ASSERT_TRUE(pending);
+  const Objective* objective = loop.server->NextObjective(*pending);
+  ASSERT_NE(objective, nullptr);
+  const RegionGrid regions{TestLoop::kWidth, TestLoop::kHeight, objective->sums.region_size};
+  ASSERT_EQ(objective->sums, RegionSumsFor(regions, {}));
+  auto segmentation = loop.segmenter.RunWithGradient(pending->frame, *objective);
+  ASSERT_TRUE(segmentation);
+  Segmentation summed = *segmentation;
+  summed.sums = RegionSensitivity(segmentation->gradients, regions);
+  summed.gradients.clear();
+  const auto plain = loop.server->Answer(*pending, *segmentation, 0);
+  const auto short_cut = loop.server->Answer(*pending, summed, 0);
+  ASSERT_TRUE(plain && short_cut);
+  EXPECT_FALSE(plain->levels.empty());
+  EXPECT_EQ(plain->levels, short_cut->levels);
+  EXPECT_EQ(plain->sensitivity, short_cut->sensitivity);
+}
+
 TEST(ClosedLoopTest, BetweenGradientsTheDeviceGoesOnWithItsLevels) {
   ServerOptions server;
   server.gradient_every = 3;

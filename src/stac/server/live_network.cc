@@ -8,6 +8,11 @@ namespace {
 
 constexpr int kWarmUpPasses = 2;
 
+// Devices choose their regions; what goes through the network together must agree on them.
+RegionSums WantedSums(const Objective* objective) {
+  return objective == nullptr ? RegionSums{} : objective->sums;
+}
+
 }  // namespace
 
 bool LiveServer::Impl::IsWarm(std::pair<int, int> size) const {
@@ -105,7 +110,8 @@ void LiveServer::Impl::Infer(Segmenter& segmenter, std::vector<Served> batch) {
       const Frame& frame = batch[j].pending.frame;
       if (done[j] || (objectives[j] == nullptr) != (objectives[i] == nullptr) ||
           frame.width() != first.width() || frame.height() != first.height() ||
-          frame.color() != first.color()) {
+          frame.color() != first.color() ||
+          WantedSums(objectives[j]) != WantedSums(objectives[i])) {
         continue;
       }
       alike.push_back(&batch[j]);

@@ -70,6 +70,9 @@ Welcome ServerSession::OnHello(const Hello& hello) {
   hello_ = hello;
   regions_ = {
       .frame_width = hello.width, .frame_height = hello.height, .region_size = hello.region_size};
+  if (options_.rule == AllocationRule::kPower) {
+    options_.objective.sums = RegionSumsFor(regions_, options_.sensitivity);
+  }
   accepted_ = true;
   welcome.accepted = true;
   welcome.profile_json = ToJson(profile_);
@@ -167,18 +170,19 @@ std::optional<PendingFrame> ServerSession::TakePending() {
   return next;
 }
 
-void ServerSession::ChooseLevels(const std::vector<InputGradient>& gradients,
+void ServerSession::ChooseLevels(const Segmentation& segmentation,
                                  const Configuration& configuration, ServerAnswer& answer) const {
-  answer.sensitivity = RegionSensitivity(gradients, regions_, options_.sensitivity);
+  answer.sensitivity = RegionSensitivity(segmentation, regions_, options_.sensitivity);
   const LevelLadder ladder = profile_.ladder();
   if (options_.rule == AllocationRule::kPower) {
     answer.levels = PowerLevels(answer.sensitivity, configuration.base_qp, options_.power, ladder);
     return;
   }
   const int pixels = hello_.width * hello_.height;
-  answer.levels = AlgorithmOne(TableWeights(gradients.front(), profile_.gradients, regions_),
-                               BudgetOfBaseQp(profile_, configuration.base_qp, regions_), pixels,
-                               LevelBudgets(profile_, pixels));
+  answer.levels =
+      AlgorithmOne(TableWeights(segmentation.gradients.front(), profile_.gradients, regions_),
+                   BudgetOfBaseQp(profile_, configuration.base_qp, regions_), pixels,
+                   LevelBudgets(profile_, pixels));
 }
 
 const Objective* ServerSession::NextObjective(const PendingFrame& pending) {
@@ -202,8 +206,8 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
                                            int queue) {
   ServerAnswer answer;
   answer.labels = std::move(segmentation.labels);
-  if (!segmentation.gradients.empty()) {
-    ChooseLevels(segmentation.gradients, pending.configuration, answer);
+  if (!segmentation.gradients.empty() || !segmentation.sums.empty()) {
+    ChooseLevels(segmentation, pending.configuration, answer);
   }
 
   const FrameId id = pending.frame.id;

@@ -113,7 +113,7 @@ class ServerSession {
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
   Status OnUpstreamMotion(const PropagatedMotion& message);
-  void ChooseLevels(const std::vector<InputGradient>& gradients, const Configuration& configuration,
+  void ChooseLevels(const Segmentation& segmentation, const Configuration& configuration,
                     ServerAnswer& answer) const;
 
   ServerOptions options_;
