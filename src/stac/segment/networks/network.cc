@@ -58,6 +58,25 @@ void LayChannelsLast(SegmentationNetwork& network) {
       parameter.set_data(parameter.contiguous(torch::MemoryFormat::ChannelsLast));
 }
 
+namespace {
+
+// (rgb - middle) * share + middle brings a picture's contrast down to the limit.
+struct Contrast {
+  torch::Tensor middle, share;  // [N,1,1,1]
+};
+
+Contrast Limited(const torch::Tensor& rgb, double limit) {
+  constexpr int kEvery = 4;  // pixel each way is looked at
+  torch::NoGradGuard no_grad;
+  const torch::Tensor seen = rgb.slice(2, 0, rgb.size(2), kEvery).slice(3, 0, rgb.size(3), kEvery);
+  const torch::Tensor grey = seen.mean(1).flatten(1);
+  const torch::Tensor contrast = grey.std(1, /*unbiased=*/false);
+  const auto shape = [](const torch::Tensor& x) { return x.view({-1, 1, 1, 1}); };
+  return {shape(grey.mean(1)), shape((limit / contrast.clamp_min(1e-6)).clamp_max(1))};
+}
+
+}  // namespace
+
 torch::Tensor SegmentationNetwork::Normalized(const torch::Tensor& rgb,
                                               const std::array<double, 3>& mean,
                                               const std::array<double, 3>& deviation) const {
@@ -65,7 +84,12 @@ torch::Tensor SegmentationNetwork::Normalized(const torch::Tensor& rgb,
   const auto channels = [&](const std::array<double, 3>& values) {
     return torch::tensor({values[0], values[1], values[2]}, options).view({1, 3, 1, 1});
   };
-  return ((rgb - channels(mean)) / channels(deviation)).to(parameters().front().scalar_type());
+  const auto type = parameters().front().scalar_type();
+  if (contrast_limit_ == 0) return ((rgb - channels(mean)) / channels(deviation)).to(type);
+  const Contrast contrast = Limited(rgb, contrast_limit_);
+  const torch::Tensor factor = contrast.share / channels(deviation);
+  const torch::Tensor zero = contrast.middle + (channels(mean) - contrast.middle) / contrast.share;
+  return ((rgb - zero) * factor).to(type);
 }
 
 void ReplacePart(std::string& name, const std::string& part, const std::string& by) {

@@ -22,15 +22,24 @@ class SegmentationNetwork : public torch::nn::Module {
   virtual std::vector<torch::Tensor> Forward(const torch::Tensor& rgb) = 0;
   // Removes what only training needs. The network must be in evaluation mode from then on.
   virtual void DropTrainingHeads() {}
+  // Pictures of more contrast, the standard deviation of their grey levels (0..1), are brought down
+  // to this one before anything looks at them; 0, the default: none are. A network that has seen
+  // hazy or overcast streets only fails on a low sun otherwise.
+  void set_contrast_limit(double limit) { contrast_limit_ = limit; }
+  double contrast_limit() const { return contrast_limit_; }
   // The name that a parameter or buffer of ours has in published PyTorch checkpoints.
   virtual std::string PublishedName(const std::string& name) const { return name; }
 
  protected:
   // (rgb - mean) / deviation for each channel, the ImageNet values by default, in the numbers that
   // the parameters are of: rounding `rgb` itself to bfloat16 changes three times as many labels.
+  // The contrast limit comes first; gradients take what it does to the picture for constant.
   torch::Tensor Normalized(const torch::Tensor& rgb,
                            const std::array<double, 3>& mean = {0.485, 0.456, 0.406},
                            const std::array<double, 3>& deviation = {0.229, 0.224, 0.225}) const;
+
+ private:
+  double contrast_limit_ = 0;
 };
 
 // The definition called `name` (NetworkNames() in networks.h) with fresh random weights, in

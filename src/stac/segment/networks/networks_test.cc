@@ -161,6 +161,46 @@ TEST(Networks, UnfoldingGivesTheFoldedOutputInBothModes) {
   }
 }
 
+TEST(Networks, ContrastAboveTheLimitMakesNoDifference) {
+  for (const std::string& name : NetworkNames()) {
+    auto network = *MakeNetwork(name, 4);
+    Disturb(*network);
+    network->eval();
+    torch::NoGradGuard no_grad;
+    const torch::Tensor strong = torch::rand({2, 3, 64, 64}).round() * 0.8 + 0.1;
+    const torch::Tensor middle = strong.slice(2, 0, 64, 4).slice(3, 0, 64, 4).mean({1, 2, 3}, true);
+    const auto with_contrast = [&](double share) { return (strong - middle) * share + middle; };
+    const double contrast =
+        strong[0].slice(1, 0, 64, 4).slice(2, 0, 64, 4).mean(0).std(false).item<double>();
+    const auto difference = [](const torch::Tensor& a, const torch::Tensor& b) {
+      return ((a - b).abs().max() / b.abs().max()).item<double>();
+    };
+    const torch::Tensor free = network->Forward(strong)[0];
+    EXPECT_GT(difference(network->Forward(with_contrast(0.6))[0], free), 1e-3) << name;
+    network->set_contrast_limit(contrast / 2);
+    const torch::Tensor limited = network->Forward(strong)[0];
+    EXPECT_LT(difference(network->Forward(with_contrast(0.6))[0], limited), 1e-4) << name;
+    EXPECT_GT(difference(network->Forward(with_contrast(0.3))[0], limited), 1e-3) << name;
+    network->set_contrast_limit(2 * contrast);
+    EXPECT_LT(difference(network->Forward(strong)[0], free), 1e-4) << name;
+    EXPECT_TRUE(network->Forward(torch::full({1, 3, 64, 64}, 0.5))[0].isfinite().all().item<bool>());
+  }
+}
+
+TEST(Networks, EachPictureHasItsOwnContrast) {
+  auto network = *MakeNetwork("edge", 3);
+  Disturb(*network);
+  network->eval();
+  network->set_contrast_limit(0.1);
+  torch::NoGradGuard no_grad;
+  torch::Tensor pictures = torch::rand({2, 3, 64, 64});
+  pictures[1] *= 0.3;
+  const torch::Tensor together = network->Forward(pictures)[0];
+  for (int i = 0; i < 2; ++i)
+    EXPECT_TRUE(torch::allclose(together[i], network->Forward(pictures.narrow(0, i, 1))[0][0], 1e-3,
+                                1e-4));
+}
+
 Bytes SmallFile(bool half = true) {
   auto network = *MakeNetwork("edge", 3);
   Disturb(*network);
@@ -170,6 +210,7 @@ Bytes SmallFile(bool half = true) {
 TEST(Stacnet, RoundTripGivesTheSameOutput) {
   auto network = *MakeNetwork("edge", 3);
   Disturb(*network);
+  network->set_contrast_limit(0.2);
   const auto bytes = EncodeStacnet(*network, "edge", 3, "a test", false);
   ASSERT_TRUE(bytes);
   EXPECT_TRUE(IsStacnet(*bytes));
@@ -178,6 +219,7 @@ TEST(Stacnet, RoundTripGivesTheSameOutput) {
   EXPECT_EQ(file->definition, "edge");
   EXPECT_EQ(file->classes, 3);
   EXPECT_EQ(file->note, "a test");
+  EXPECT_EQ(file->network->contrast_limit(), 0.2);
   torch::NoGradGuard no_grad;
   network->eval();
   const torch::Tensor rgb = torch::rand({1, 3, 64, 64});

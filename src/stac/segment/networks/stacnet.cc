@@ -64,6 +64,10 @@ Result<Stacnet> DecodeUnguarded(ByteSpan bytes) {
   out.classes = header.value("classes", 0);
   out.note = header.value("note", "");
   STAC_ASSIGN_OR_RETURN(out.network, MakeFolded(out.definition, out.classes));
+  const double limit = header.value("contrast_limit", 0.0);
+  if (!(limit >= 0 && limit <= 1))
+    return Fail("the weight file's contrast_limit is {}, not within 0 and 1", limit);
+  out.network->set_contrast_limit(limit);
   torch::NoGradGuard no_grad;
   const auto parameters = out.network->named_parameters();
   const auto& tensors = header["tensors"];
@@ -101,6 +105,7 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
   }
 
   ordered_json header = {{"definition", definition}, {"classes", classes}, {"note", note}};
+  if (network.contrast_limit() > 0) header["contrast_limit"] = network.contrast_limit();
   ByteWriter values;
   for (const auto& parameter : copy->named_parameters()) {
     const torch::Tensor stored =

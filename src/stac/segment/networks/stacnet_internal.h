@@ -11,9 +11,10 @@
 namespace stac {
 
 // Our weight files: the magic "STACNET1", a 32-bit length, a JSON header of that length
-//   {"definition": "edge", "classes": 19, "note": "...",
+//   {"definition": "edge", "classes": 19, "contrast_limit": 0.27, "note": "...",
 //    "tensors": [{"name": "stem.conv.weight", "type": "f16", "shape": [16, 3, 3, 3]}, ...]}
-// and the tensors' values in that order, little-endian, without gaps. Batch normalization is
+// and the tensors' values in that order, little-endian, without gaps. Without a contrast_limit
+// there is none. Batch normalization is
 // folded and auxiliary heads are left out, so a file is for running, not for further training.
 
 struct Stacnet {
