@@ -9,6 +9,7 @@
 #include "stac/lab/train/batch_internal.h"
 #include "stac/lab/train/losses_internal.h"
 #include "stac/lab/train/random_internal.h"
+#include "stac/lab/train/thing_internal.h"
 
 namespace stac {
 namespace {
@@ -100,7 +101,8 @@ BatchMaker::BatchMaker(const TrainRecipe& recipe, const std::vector<TrainSample>
   STAC_CHECK(!samples.empty());
   any_labels_ = std::any_of(samples.begin(), samples.end(),
                             [](const TrainSample& s) { return s.has_labels(); });
-  if (recipe.rare_share > 0) rare_ = std::make_unique<RareClasses>(samples, recipe.classes);
+  if (recipe.rare_share > 0 || recipe.augment.thing_share > 0)
+    rare_ = std::make_unique<RareClasses>(samples, recipe.classes);
 }
 
 size_t BatchMaker::SampleAt(int64_t position) const {
@@ -224,6 +226,23 @@ void BatchMaker::Paste(int64_t step, std::vector<Picture>& pictures) const {
   }
 }
 
+// One to four things of rare classes, each from any picture, a third to twice as large and in other
+// colours, or drawn.
+void BatchMaker::AddThings(int64_t position, Picture& picture) const {
+  const AugmentSpec& spec = recipe_.augment;
+  if (spec.thing_share == 0 || rare_->empty()) return;
+  Random random(recipe_.seed, 0x7419u ^ static_cast<uint64_t>(position) << 16);
+  if (random.Uniform() >= spec.thing_share) return;
+  for (int64_t left = 1 + random.Below(4); left > 0; --left) {
+    const bool drawn = random.Uniform() < spec.drawn_lights;
+    Thing thing = drawn ? DrawTrafficLight(random) : CutOut(samples_, rare_->Draw(random));
+    thing.rgb = JitterColors(thing.rgb, spec, random);
+    if (random.Uniform() < 0.5 && spec.flip) thing = {thing.rgb.flip({-1}), thing.mask.flip({-1})};
+    const double scale = std::pow(6, random.Uniform()) / (drawn ? 10 : 3);
+    PasteOnto(picture.rgb, picture.labels, thing, scale, random);
+  }
+}
+
 // Blends the next picture of the batch, as it was, into some of them.
 void BatchMaker::Mix(int64_t step, std::vector<Picture>& pictures) const {
   if (recipe_.augment.mix_share == 0) return;
@@ -245,6 +264,7 @@ Result<TrainBatch> BatchMaker::Make(int64_t step) const {
     pictures.push_back(std::move(picture));
   }
   Paste(step, pictures);
+  for (int i = 0; i < recipe_.batch; ++i) AddThings(step * recipe_.batch + i, pictures[i]);
   Mix(step, pictures);
   const auto stacked = [&pictures](torch::Tensor Picture::*map) {
     std::vector<torch::Tensor> maps;

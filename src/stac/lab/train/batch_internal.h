@@ -41,12 +41,13 @@ class BatchMaker {
   std::optional<RareClasses::Place> RarePlaceAt(int64_t position) const;
   Result<Picture> Augmented(int64_t position) const;
   void Paste(int64_t step, std::vector<Picture>& pictures) const;
+  void AddThings(int64_t position, Picture& picture) const;
   void Mix(int64_t step, std::vector<Picture>& pictures) const;
 
   const TrainRecipe& recipe_;
   const std::vector<TrainSample>& samples_;
   CodecNoise codec_noise_;
-  std::unique_ptr<const RareClasses> rare_;  // null: not asked for
+  std::unique_ptr<const RareClasses> rare_;  // null: not needed
   bool any_labels_ = false;
   mutable int64_t pass_ = -1;
   mutable std::vector<uint32_t> order_;

@@ -112,6 +112,40 @@ TEST(BatchMaker, PastedClassesBringTheirPixelsAndLabels) {
   EXPECT_LT(pasted, 16);
 }
 
+TEST(BatchMaker, RareThingsArePastedOntoTheirShareOfThePictures) {
+  // All is black and of class 0, but for one white thing of class 1 in one picture of ten.
+  std::vector<TrainSample> samples(10, {.width = 64, .height = 64});
+  for (TrainSample& sample : samples) {
+    sample.rgb.assign(64 * 64 * 3, 0);
+    sample.labels.assign(64 * 64, 0);
+  }
+  for (int y = 24; y < 40; ++y)
+    for (int x = 24; x < 40; ++x) {
+      samples[3].labels[y * 64 + x] = 1;
+      std::fill_n(samples[3].rgb.begin() + (y * 64 + x) * 3, 3, 255);
+    }
+  TrainRecipe recipe = Tiny();
+  recipe.classes = 2;
+  const auto share_shown = [&](double thing_share) {
+    recipe.augment = {.thing_share = thing_share};
+    const BatchMaker maker(recipe, samples, {});
+    int shown = 0;
+    constexpr int kSteps = 150;
+    for (int step = 0; step < kSteps; ++step) {
+      const TrainBatch batch = MustMake(maker, step);
+      for (const torch::Tensor& picture : batch.rgb.unbind(0))
+        shown += picture.max().item<float>() > 0.9;
+    }
+    return shown / (double{kSteps} * recipe.batch);
+  };
+  EXPECT_NEAR(share_shown(0), 0.1, 0.001);
+  // A black thing of class 0 hides it at times.
+  const double half = share_shown(0.5);
+  EXPECT_GT(half, 0.3);
+  EXPECT_LT(half, 0.6);
+  EXPECT_GT(share_shown(1), 1.5 * half);
+}
+
 TEST(BatchMaker, CropsShowTheRareClassThatWasDrawn) {
   // One picture in twenty has a spot of class 1, in a corner that few crops reach.
   std::vector<TrainSample> samples(20, {.width = 256, .height = 256});

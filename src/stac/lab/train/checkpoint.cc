@@ -52,6 +52,7 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor
   torch::manual_seed(recipe.seed);
   TrainState state;
   STAC_ASSIGN_OR_RETURN(state.network, MakeNetwork(recipe.network, recipe.classes));
+  state.network->set_contrast_limit(recipe.contrast_limit);
   if (!recipe.initial.empty()) {
     if (Status status = TakeInitialWeights(recipe, rgb, *state.network); !status)
       return Fail("{} does not fit {}: {}", recipe.initial.string(), recipe.network,
@@ -60,6 +61,7 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor
   state.network->to(device);
   if (recipe.ema_decay > 0) {
     STAC_ASSIGN_OR_RETURN(state.average, MakeNetwork(recipe.network, recipe.classes));
+    state.average->set_contrast_limit(recipe.contrast_limit);
     state.average->to(device);
     torch::NoGradGuard no_grad;
     const auto copy = [](const auto& from, const auto& to) {

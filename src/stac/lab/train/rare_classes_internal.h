@@ -8,12 +8,15 @@
 
 namespace stac {
 
+// The class of every cell of kTeacherStride pixels, row by row: the one that the teacher says or,
+// without one, that of the human label in its middle. Empty where nothing is known.
+std::vector<uint8_t> ClassCells(const TrainSample& sample);
+
 // Finds pictures by what they show, rare classes more often than by chance: rare-class sampling
 // after Hoyer, Dai, Van Gool, "DAFormer", CVPR 2022. A class is drawn with a probability that
 // falls with the square root of its share of all cells (not below 1e-3: what is hardly there may be
 // an error of the teacher), then one of the pictures that show it, then one of its cells there.
-// Cells are of kTeacherStride pixels, and of the class that the teacher says, without one of the
-// human label in their middle. Immutable, so any threads may draw.
+// Cells are those of ClassCells. Immutable, so any threads may draw.
 class RareClasses {
  public:
   struct Place {

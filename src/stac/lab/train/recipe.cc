@@ -152,6 +152,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   network.ReadInteger("classes", r.classes, 2, 255);
   network.Read("initial", initial);
   network.Read("initial_share", r.initial_share, 0, 1);
+  network.Read("contrast_limit", r.contrast_limit, 0, 1);
   if (initial.empty() && r.initial_share > 0)
     network.Wrong("network.initial_share needs network.initial");
   STAC_RETURN_IF_ERROR(network.Finish());
@@ -206,6 +207,8 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   augment.Read("codec_share", a.codec_share, 0, 1);
   augment.Read("mix_share", a.mix_share, 0, 1);
   augment.Read("paste_share", a.paste_share, 0, 1);
+  augment.Read("thing_share", a.thing_share, 0, 1);
+  augment.Read("drawn_lights", a.drawn_lights, 0, 1);
   augment.ReadInteger("codec_qp_min", a.codec_qp_min, 1, 51);
   augment.ReadInteger("codec_qp_max", a.codec_qp_max, 1, 51);
   if (a.scale_min > a.scale_max) augment.Wrong("augment.scale_min is above augment.scale_max");
@@ -222,6 +225,8 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
     return Fail("augment.mix_share needs loss.live_teacher: nobody else knows a blended picture");
   if (a.paste_share > 0 && !r.live_teacher)
     return Fail("augment.paste_share needs loss.live_teacher: a picture of parts is a new one");
+  if (a.thing_share > 0 && !r.live_teacher)
+    return Fail("augment.thing_share needs loss.live_teacher: a picture of parts is a new one");
   if (a.rotate > 0 && r.distilled() && !r.live_teacher)
     return Fail("augment.rotate with a teacher needs loss.live_teacher");
   return OkStatus();

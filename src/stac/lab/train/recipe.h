@@ -43,6 +43,10 @@ struct AugmentSpec {
   // Share of the pictures onto which half of the classes of another one are pasted, where they
   // stand there (ClassMix, Olsson et al. 2021): things in places where nobody saw them.
   double paste_share = 0;
+  // Share of the pictures onto which things of rare classes are pasted anywhere, smaller or larger
+  // than they are (thing_internal.h).
+  double thing_share = 0;
+  double drawn_lights = 0;  // share of those things that are drawn traffic lights instead
 };
 
 // How a network is trained: the contents of a recipe file. See docs/networks.md for the file.
@@ -55,6 +59,7 @@ struct TrainRecipe {
   // WiSE-FT): between the two lies what is nearly as good on the new pictures and better on all
   // others.
   double initial_share = 0;
+  double contrast_limit = 0;  // of the pictures that the network looks at; 0: none
 
   uint64_t seed = 1;
   int64_t steps = 1000;
@@ -94,7 +99,8 @@ struct TrainRecipe {
   bool distilled() const { return !teachers.empty(); }
   // Whether the teachers must be asked about the pictures as they are.
   bool asks_beforehand() const {
-    return distilled() && (!live_teacher || augment.paste_share > 0 || rare_share > 0);
+    return distilled() &&
+           (!live_teacher || augment.paste_share > 0 || augment.thing_share > 0 || rare_share > 0);
   }
   bool uses_labels() const { return labels_loss > 0; }
   std::string text;  // of the file, kept with the results

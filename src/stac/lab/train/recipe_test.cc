@@ -34,10 +34,13 @@ TEST(Recipe, ErrorsNameTheKey) {
               HasSubstr("[[teacher]]"));
   EXPECT_THAT(error("flip = true", "mix_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("flip = true", "paste_share = 0.5"), HasSubstr("live_teacher"));
+  EXPECT_THAT(error("flip = true", "thing_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("tint = 0.1", "rotate = 9\n[[teacher]]\nfile = \"net.pt\""),
               HasSubstr("augment.rotate"));
   EXPECT_THAT(error("classes = 19", "classes = 19\ninitial_share = 0.5"),
               HasSubstr("network.initial_share"));
+  EXPECT_THAT(error("classes = 19", "classes = 19\ncontrast_limit = 27"),
+              HasSubstr("network.contrast_limit"));
   EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),
