@@ -8,7 +8,6 @@
 #include "stac/lab/train/checkpoint_internal.h"
 #include "stac/segment/networks/import_weights_internal.h"
 #include "stac/segment/networks/networks.h"
-#include "stac/segment/networks/stacnet_internal.h"
 
 namespace stac {
 namespace {
@@ -73,6 +72,22 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor
   }
   state.optimizer = MakeOptimizer(recipe, *state.network);
   return state;
+}
+
+Result<std::vector<WeightShare>> ReadAverages(const TrainRecipe& recipe) {
+  std::vector<AverageSpec> specs = recipe.averages;
+  if (recipe.initial_share > 0) specs.push_back({recipe.initial.string(), recipe.initial_share});
+  std::vector<WeightShare> averages;
+  for (const AverageSpec& spec : specs) {
+    STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(spec.file));
+    const auto file = DecodeStacnet(bytes);
+    if (!file) return Fail("cannot average with {}: {}", spec.file, file.error().message);
+    if (file->definition != recipe.network || file->classes != recipe.classes)
+      return Fail("cannot average with {}: it is {} with {} classes, the recipe wants {} with {}",
+                  spec.file, file->definition, file->classes, recipe.network, recipe.classes);
+    averages.push_back({file->network, spec.share});
+  }
+  return averages;
 }
 
 Status SaveCheckpoint(const std::filesystem::path& file, const TrainRecipe& recipe,

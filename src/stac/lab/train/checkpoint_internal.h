@@ -9,6 +9,7 @@
 #include "stac/base/result.h"
 #include "stac/lab/train/recipe.h"
 #include "stac/segment/networks/network_internal.h"
+#include "stac/segment/networks/stacnet_internal.h"
 
 namespace stac {
 
@@ -24,6 +25,10 @@ struct TrainState {
 // the recipe makes it, by which normalizations are set that the initial weights lack.
 Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor& rgb,
                                   const torch::Device& device);
+
+// The recipe's averages, and its initial weights if they have a share. Fails with a sentence if one
+// is not of the recipe's network.
+Result<std::vector<WeightShare>> ReadAverages(const TrainRecipe& recipe);
 
 // Written aside and renamed: a save that fails leaves the file before it as it was.
 Status SaveCheckpoint(const std::filesystem::path& file, const TrainRecipe& recipe,

@@ -139,9 +139,32 @@ Status ReadTeachers(const toml::table& root, const std::filesystem::path& folder
   return OkStatus();
 }
 
+Status ReadAverages(const toml::table& root, const std::filesystem::path& folder, TrainRecipe& r) {
+  const toml::node* node = root.get("average");
+  if (node == nullptr) return OkStatus();
+  const toml::array* array = node->as_array();
+  if (array == nullptr || !array->is_homogeneous(toml::node_type::table))
+    return Fail("average must be written as [[average]] tables");
+  double total = r.initial_share;
+  for (const toml::node& entry : *array) {
+    AverageSpec spec;
+    TableReader in(entry.as_table(), "average");
+    in.Read("file", spec.file);
+    in.Read("share", spec.share, 0, 1);
+    STAC_RETURN_IF_ERROR(in.Finish());
+    STAC_ASSIGN_OR_RETURN(spec.file, ExpandPath(spec.file, folder));
+    total += spec.share;
+    r.averages.push_back(spec);
+  }
+  if (total > 1)
+    return Fail("the shares of [[average]] and network.initial_share add up to {:.3g}, more than 1",
+                total);
+  return OkStatus();
+}
+
 Status ReadTables(const toml::table& root, const std::filesystem::path& folder, TrainRecipe& r) {
   static const std::set<std::string, std::less<>> kTables = {
-      "network", "train", "loss", "augment", "teacher", "data", "validation"};
+      "network", "average", "train", "loss", "augment", "teacher", "data", "validation"};
   for (const auto& [key, node] : root)
     if (!kTables.contains(key.str()))
       return Fail("a recipe has no table \"{}\"; it knows {}", key.str(), fmt::join(kTables, ", "));
@@ -216,6 +239,7 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
     augment.Wrong("augment.codec_qp_min is above augment.codec_qp_max");
   STAC_RETURN_IF_ERROR(augment.Finish());
 
+  STAC_RETURN_IF_ERROR(ReadAverages(root, folder, r));
   STAC_RETURN_IF_ERROR(ReadTeachers(root, folder, r.teachers));
   STAC_RETURN_IF_ERROR(ReadData(root, "data", folder, r.data));
   STAC_RETURN_IF_ERROR(ReadData(root, "validation", folder, r.validation));

@@ -49,6 +49,14 @@ struct AugmentSpec {
   double drawn_lights = 0;  // share of those things that are drawn traffic lights instead
 };
 
+// A weight file of the same network, and its share of the weights that are saved at the end: an
+// average of several on one path of training is often better than each (Wortsman et al. 2022,
+// model soups).
+struct AverageSpec {
+  std::string file;  // .stacnet
+  double share = 0;
+};
+
 // How a network is trained: the contents of a recipe file. See docs/networks.md for the file.
 struct TrainRecipe {
   std::string network = "edge";
@@ -92,6 +100,7 @@ struct TrainRecipe {
   int loss_stride = 1;
 
   AugmentSpec augment;
+  std::vector<AverageSpec> averages;
   std::vector<TeacherSpec> teachers;
   std::vector<TrainDataSpec> data;
   std::vector<TrainDataSpec> validation;

@@ -41,6 +41,10 @@ TEST(Recipe, ErrorsNameTheKey) {
               HasSubstr("network.initial_share"));
   EXPECT_THAT(error("classes = 19", "classes = 19\ncontrast_limit = 27"),
               HasSubstr("network.contrast_limit"));
+  EXPECT_THAT(error("[augment]",
+                    "[[average]]\nfile = \"a\"\nshare = 0.7\n[[average]]\nfile = \"b\"\n"
+                    "share = 0.4\n[augment]"),
+              HasSubstr("1.1, more than 1"));
   EXPECT_THAT(error("seed = 3", "seed = = 3"), HasSubstr("line"));
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),
@@ -49,7 +53,7 @@ TEST(Recipe, ErrorsNameTheKey) {
 
 TEST(Recipe, TheShippedOnesAreValid) {
   setenv("STAC_DATA", "/data", /*overwrite=*/0);
-  for (int stage = 1; stage <= 5; ++stage) {
+  for (int stage = 1; stage <= 7; ++stage) {
     const auto shipped = ReadTrainRecipe(fs::path(STAC_SOURCE_DIR) / "assets" / "edge_city19" /
                                          fmt::format("stage{}.toml", stage));
     ASSERT_TRUE(shipped) << shipped.error().message;

@@ -99,6 +99,11 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
   MustTrain(recipe, samples, "second");
   recipe.initial_share = 0.5;
   MustTrain(recipe, samples, "half");
+  TrainRecipe averaging = recipe;
+  averaging.initial_share = 0;
+  averaging.averages = {{recipe.initial.string(), 0.5},
+                        {(folder_ / "half" / "network.stacnet").string(), 0.25}};
+  MustTrain(averaging, samples, "quarter");
   const torch::Tensor rgb = MustMake(BatchMaker(recipe, samples, {}), 0).rgb;
   const auto state = MakeTrainState(recipe, rgb, torch::kCPU);
   ASSERT_TRUE(state) << state.error().message;
@@ -109,16 +114,24 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
     EXPECT_LT((network->Forward(rgb)[0] - expected).abs().max().item<double>(),
               1e-3 * expected.abs().max().item<double>());
 
-  // Half of the first network's weights, half of what a second run makes of it.
+  // Half of the first network's weights, half of what a second run makes of it, and a mean of three.
   const auto weights = [&](const char* name) {
     const auto file = ReadFile(folder_ / name / "network.stacnet");
     return DecodeStacnet(*file)->network->parameters();
   };
   const auto first = weights("first"), second = weights("second"), half = weights("half");
-  for (size_t i = 0; i < half.size(); ++i)
+  const auto quarter = weights("quarter");
+  for (size_t i = 0; i < half.size(); ++i) {
     EXPECT_TRUE(torch::allclose(half[i], (first[i] + second[i]) / 2, 1e-3, 1e-3)) << i;
+    EXPECT_TRUE(torch::allclose(quarter[i], first[i] / 2 + half[i] / 4 + second[i] / 4, 1e-3, 1e-3))
+        << i;
+  }
 
   recipe.classes = 11;
+  averaging.classes = 11;
+  const auto unlike = ReadAverages(averaging);
+  ASSERT_FALSE(unlike);
+  EXPECT_THAT(unlike.error().message, HasSubstr("edge with 19 classes, the recipe wants"));
   const auto refused = MakeTrainState(recipe, rgb, torch::kCPU);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("edge with 19 classes, the recipe wants"));

@@ -97,13 +97,14 @@ class Trainer {
  public:
   Trainer(const TrainRecipe& recipe, const std::vector<TrainSample>& samples,
           const std::vector<TrainSample>& validation, const TrainRun& run, torch::Device device,
-          TrainState state, std::unique_ptr<Teacher> live_teacher)
+          TrainState state, std::unique_ptr<Teacher> live_teacher, std::vector<WeightShare> others)
       : recipe_(recipe),
         validation_(validation),
         run_(run),
         device_(device),
         state_(std::move(state)),
         live_teacher_(std::move(live_teacher)),
+        others_(std::move(others)),
         end_(run.stop_before < 0 ? recipe.steps : std::min(recipe.steps, run.stop_before)),
         batches_(recipe, samples, run.codec_noise, state_.step, end_, LoaderCount(device)) {}
 
@@ -125,6 +126,7 @@ class Trainer {
   torch::Device device_;
   TrainState state_;
   std::unique_ptr<Teacher> live_teacher_;  // null: the samples bring the answers along
+  std::vector<WeightShare> others_;        // in what is saved at the end
   const int64_t end_;                      // of the steps of this run
   BatchLoader batches_;
   std::ofstream log_;
@@ -227,15 +229,9 @@ Status Trainer::OpenLog() {
 Status Trainer::SaveNetwork() {
   const std::string note = fmt::format("trained by stac {} with recipe {}, {} steps",
                                        CodeRevision(), HexHash(AsBytes(recipe_.text)), state_.step);
-  std::shared_ptr<SegmentationNetwork> initial;
-  if (recipe_.initial_share > 0) {
-    STAC_ASSIGN_OR_RETURN(const Bytes file, ReadFile(recipe_.initial));
-    STAC_ASSIGN_OR_RETURN(const Stacnet decoded, DecodeStacnet(file));
-    initial = decoded.network;
-  }
   STAC_ASSIGN_OR_RETURN(const Bytes bytes,
-                        EncodeStacnet(best(), recipe_.network, recipe_.classes, note, /*half=*/true,
-                                      initial.get(), recipe_.initial_share));
+                        EncodeStacnet(best(), recipe_.network, recipe_.classes, note,
+                                      /*half=*/true, others_));
   return WriteFile(run_.folder / "network.stacnet", bytes);
 }
 
@@ -300,6 +296,7 @@ Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<Tr
   STAC_ASSIGN_OR_RETURN(const TrainBatch first,
                         BatchMaker(recipe, samples, run.codec_noise).Make(0));
   STAC_ASSIGN_OR_RETURN(TrainState state, MakeTrainState(recipe, first.rgb, device));
+  STAC_ASSIGN_OR_RETURN(std::vector<WeightShare> others, ReadAverages(recipe));
   const std::filesystem::path file = run.folder / "checkpoint.pt";
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
@@ -316,7 +313,7 @@ Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<Tr
       STAC_ASSIGN_OR_RETURN(live_teacher, Teacher::Load(recipe.teachers, recipe.classes, device));
     }
     return Trainer(recipe, samples, validation, run, device, std::move(state),
-                   std::move(live_teacher))
+                   std::move(live_teacher), std::move(others))
         .Run();
   } catch (const std::exception& e) {
     return Fail("training stopped: {}; the last checkpoint is kept",

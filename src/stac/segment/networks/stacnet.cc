@@ -87,7 +87,7 @@ Result<Stacnet> DecodeUnguarded(ByteSpan bytes) {
 
 Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
                             int classes, const std::string& note, bool half,
-                            const SegmentationNetwork* other, double share) {
+                            std::span<const WeightShare> others) {
   torch::NoGradGuard no_grad;
   STAC_ASSIGN_OR_RETURN(const auto copy, MakeNetwork(definition, classes));
   const auto assign = [](const auto& from, const auto& to) {
@@ -98,10 +98,13 @@ Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::strin
   copy->eval();
   copy->DropTrainingHeads();
   FoldBatchNorm(*copy);
-  if (other != nullptr) {
-    const auto others = other->named_parameters();
-    for (const auto& parameter : copy->named_parameters())
-      torch::Tensor(parameter.value()).lerp_(others[parameter.key()], share);
+  double own = 1;
+  for (const WeightShare& other : others) own -= other.share;
+  for (const auto& parameter : copy->named_parameters()) {
+    torch::Tensor average = parameter.value();
+    if (!others.empty()) average.mul_(own);
+    for (const WeightShare& other : others)
+      average.add_(other.network->named_parameters()[parameter.key()], other.share);
   }
 
   ordered_json header = {{"definition", definition}, {"classes", classes}, {"note", note}};

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "stac/base/bytes.h"
@@ -24,12 +25,17 @@ struct Stacnet {
   std::shared_ptr<SegmentationNetwork> network;  // evaluation mode, folded, parameters frozen
 };
 
-// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `other`, a
-// folded network of the same definition and class count, weights are 1 - share of the one and share
-// of the other.
+// A folded network, and how much of its weights is in an average.
+struct WeightShare {
+  std::shared_ptr<const SegmentationNetwork> network;
+  double share = 0;
+};
+
+// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `others`, of the
+// same definition and class count, an average of all is stored; what they leave of 1 is its share.
 Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
                             int classes, const std::string& note, bool half,
-                            const SegmentationNetwork* other = nullptr, double share = 0);
+                            std::span<const WeightShare> others = {});
 // Fails with a sentence that does not name the file.
 Result<Stacnet> DecodeStacnet(ByteSpan bytes);
 // A weight file as a network that runs. Fails with a sentence on anything that is not a complete
