@@ -34,7 +34,7 @@ bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mu
     for (int count = most; count > 0; --count) {
       const std::vector<const Frame*> frames(static_cast<size_t>(count), &blank);
       for (int i = 0; i < kWarmUpPasses; ++i) {
-        const Pass pass = RunPass(*runner.segmenter, frames, &options.objective);
+        const Pass pass = RunPass(*runner.segmenter, frames, &peer->session->objective());
         if (const auto& warm = pass.results.front(); !warm)
           spdlog::error("{}: {}", peer->name, warm.error().message);
         each_ms = pass.each_ms;

@@ -92,6 +92,8 @@ class ServerSession {
   // The same in steps, for those who run the network themselves. First: what to differentiate for
   // the keyframe taken last; null: nothing this time. Then: the answer from what the network said.
   const Objective* NextObjective(const PendingFrame& pending);
+  // What that is, whenever it is something; settled by OnHello.
+  const Objective& objective() const { return options_.objective; }
   Result<ServerAnswer> Answer(const PendingFrame& pending, Segmentation segmentation, int queue);
 
   // Labels of one of the last answers as the device has them: drawn from a coarser grid, where they
