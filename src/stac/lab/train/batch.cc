@@ -1,4 +1,3 @@
-#include <torch/nn/functional/upsampling.h>
 #include <torch/nn/functional/vision.h>
 
 #include <algorithm>
@@ -8,21 +7,12 @@
 #include "stac/base/check.h"
 #include "stac/lab/train/batch_internal.h"
 #include "stac/lab/train/losses_internal.h"
+#include "stac/lab/train/pictures_internal.h"
 #include "stac/lab/train/random_internal.h"
 #include "stac/lab/train/thing_internal.h"
 
 namespace stac {
 namespace {
-
-torch::Tensor Resize(const torch::Tensor& x, int64_t height, int64_t width) {
-  if (x.size(2) == height && x.size(3) == width) return x;
-  namespace F = torch::nn::functional;
-  return F::interpolate(x, F::InterpolateFuncOptions()
-                               .size(std::vector<int64_t>{height, width})
-                               .mode(torch::kBilinear)
-                               .align_corners(false)
-                               .antialias(x.size(2) > height));
-}
 
 // A label for each cell of stride x stride pixels of the crop: that of the source pixel at its
 // centre.
@@ -163,15 +153,7 @@ Result<BatchMaker::Picture> BatchMaker::Augmented(int64_t position) const {
   }
 
   Picture out;
-  out.rgb = torch::from_blob(const_cast<uint8_t*>(pixels->data()), {sample.height, sample.width, 3},
-                             torch::kUInt8)
-                .narrow(0, y0, height)
-                .narrow(1, x0, width)
-                .permute({2, 0, 1})
-                .to(torch::kFloat)
-                .contiguous()
-                .unsqueeze(0)
-                .div_(255);
+  out.rgb = PartOf(*pixels, sample.width, x0, y0, width, height);
   out.rgb = JitterColors(Resize(out.rgb, recipe_.crop_height, recipe_.crop_width), spec, random);
   if (spec.shade > 0) out.rgb = Shade(out.rgb, spec.shade, random);
   if (sample.has_teacher()) {

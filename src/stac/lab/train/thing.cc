@@ -1,25 +1,12 @@
-#include <torch/nn/functional/upsampling.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "stac/base/check.h"
 #include "stac/lab/train/losses_internal.h"
+#include "stac/lab/train/pictures_internal.h"
 #include "stac/lab/train/thing_internal.h"
 
 namespace stac {
-namespace {
-
-torch::Tensor Resize(const torch::Tensor& x, int64_t height, int64_t width) {
-  namespace F = torch::nn::functional;
-  return F::interpolate(x, F::InterpolateFuncOptions()
-                               .size(std::vector<int64_t>{height, width})
-                               .mode(torch::kBilinear)
-                               .align_corners(false)
-                               .antialias(true));
-}
-
-}  // namespace
 
 Thing CutOut(const std::vector<TrainSample>& samples, const RareClasses::Place& place) {
   const TrainSample& sample = samples[place.sample];
@@ -36,7 +23,7 @@ Thing CutOut(const std::vector<TrainSample>& samples, const RareClasses::Place& 
     open.pop_back();
     x0 = std::min(x0, x), x1 = std::max(x1, x + 1);
     y0 = std::min(y0, y), y1 = std::max(y1, y + 1);
-    for (const auto [nx, ny] : {std::pair(x - 1, y), {x + 1, y}, {x, y - 1}, {x, y + 1}}) {
+    for (const auto& [nx, ny] : {std::pair(x - 1, y), {x + 1, y}, {x, y - 1}, {x, y + 1}}) {
       if (nx < 0 || ny < 0 || nx >= width || ny >= height) continue;
       const int next = ny * width + nx;
       if (mask[next] != 0 || cells[next] != cells[first]) continue;
@@ -46,15 +33,7 @@ Thing CutOut(const std::vector<TrainSample>& samples, const RareClasses::Place& 
   }
   constexpr int s = kTeacherStride;
   Thing thing;
-  thing.rgb = torch::from_blob(const_cast<uint8_t*>(sample.rgb.data()),
-                               {sample.height, sample.width, 3}, torch::kUInt8)
-                  .narrow(0, y0 * s, (y1 - y0) * s)
-                  .narrow(1, x0 * s, (x1 - x0) * s)
-                  .permute({2, 0, 1})
-                  .to(torch::kFloat)
-                  .contiguous()
-                  .unsqueeze(0)
-                  .div_(255);
+  thing.rgb = PartOf(sample.rgb, sample.width, x0 * s, y0 * s, (x1 - x0) * s, (y1 - y0) * s);
   thing.mask = torch::from_blob(mask.data(), {1, 1, height, width})
                    .narrow(2, y0, y1 - y0)
                    .narrow(3, x0, x1 - x0)
@@ -76,7 +55,7 @@ void PasteOnto(torch::Tensor& rgb, torch::Tensor& labels, const Thing& thing, do
   const torch::Tensor mask = Resize(thing.mask, height, width);
   rgb = rgb.clone();
   torch::Tensor below = rgb.narrow(2, y, height).narrow(3, x, width);
-  below.copy_(below.lerp(Resize(thing.rgb, height, width).clamp_(0, 1), mask));
+  below.copy_(below.lerp(Resize(thing.rgb, height, width).clamp(0, 1), mask));
   if (!labels.defined()) return;
   torch::Tensor covered = torch::zeros({1, 1, whole_height, whole_width});
   covered.narrow(2, y, height).narrow(3, x, width).copy_(mask);
