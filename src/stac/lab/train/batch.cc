@@ -9,7 +9,6 @@
 #include "stac/lab/train/losses_internal.h"
 #include "stac/lab/train/pictures_internal.h"
 #include "stac/lab/train/random_internal.h"
-#include "stac/lab/train/thing_internal.h"
 
 namespace stac {
 namespace {
@@ -208,6 +207,11 @@ void BatchMaker::Paste(int64_t step, std::vector<Picture>& pictures) const {
   }
 }
 
+Thing BatchMaker::CutOutRare(Random& random) const {
+  const RareClasses::Place place = rare_->Draw(random);
+  return CutOut(samples_[place.sample], rare_->cells(place.sample), place);
+}
+
 // One to four things of rare classes, each from any picture, a third to twice as large and in other
 // colours, or drawn.
 void BatchMaker::AddThings(int64_t position, Picture& picture) const {
@@ -217,7 +221,7 @@ void BatchMaker::AddThings(int64_t position, Picture& picture) const {
   if (random.Uniform() >= spec.thing_share) return;
   for (int64_t left = 1 + random.Below(4); left > 0; --left) {
     const bool drawn = random.Uniform() < spec.drawn_lights;
-    Thing thing = drawn ? DrawTrafficLight(random) : CutOut(samples_, rare_->Draw(random));
+    Thing thing = drawn ? DrawTrafficLight(random) : CutOutRare(random);
     thing.rgb = JitterColors(thing.rgb, spec, random);
     if (random.Uniform() < 0.5 && spec.flip) thing = {thing.rgb.flip({-1}), thing.mask.flip({-1})};
     const double scale = std::pow(6, random.Uniform()) / (drawn ? 10 : 3);

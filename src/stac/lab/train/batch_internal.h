@@ -11,6 +11,7 @@
 #include "stac/lab/train/rare_classes_internal.h"
 #include "stac/lab/train/recipe.h"
 #include "stac/lab/train/sample.h"
+#include "stac/lab/train/thing_internal.h"
 #include "stac/lab/train/trainer.h"
 
 namespace stac {
@@ -41,6 +42,7 @@ class BatchMaker {
   std::optional<RareClasses::Place> RarePlaceAt(int64_t position) const;
   Result<Picture> Augmented(int64_t position) const;
   void Paste(int64_t step, std::vector<Picture>& pictures) const;
+  Thing CutOutRare(Random& random) const;
   void AddThings(int64_t position, Picture& picture) const;
   void Mix(int64_t step, std::vector<Picture>& pictures) const;
 

@@ -12,8 +12,6 @@ constexpr int64_t kLeastCells = 8;    // fewer in a picture do not count
 
 constexpr uint8_t kUnknown = 255;
 
-}  // namespace
-
 std::vector<uint8_t> ClassCells(const TrainSample& sample) {
   const int width = sample.width / kTeacherStride, height = sample.height / kTeacherStride;
   const size_t count = static_cast<size_t>(width) * height;
@@ -38,13 +36,16 @@ std::vector<uint8_t> ClassCells(const TrainSample& sample) {
   return cells;
 }
 
+}  // namespace
+
 RareClasses::RareClasses(const std::vector<TrainSample>& samples, int classes) : samples_(samples) {
   std::vector<std::vector<uint32_t>> shown(classes);
   std::vector<double> total(classes);
   double all = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     std::vector<int64_t> count(kUnknown + 1);
-    for (const uint8_t k : ClassCells(samples[i])) ++count[k];
+    cells_.push_back(ClassCells(samples[i]));
+    for (const uint8_t k : cells_.back()) ++count[k];
     for (int k = 0; k < classes; ++k) {
       total[k] += static_cast<double>(count[k]);
       all += static_cast<double>(count[k]);
@@ -66,12 +67,12 @@ RareClasses::Place RareClasses::Draw(Random& random) const {
                                          [](double v, const Class& c) { return v < c.upto; });
   Place place;
   place.sample = drawn.samples[random.Below(static_cast<int64_t>(drawn.samples.size()))];
-  const TrainSample& sample = samples_[place.sample];
-  const std::vector<uint8_t> cells = ClassCells(sample);
+  const std::vector<uint8_t>& cells = cells_[place.sample];
   int64_t left = random.Below(std::count(cells.begin(), cells.end(), drawn.id));
   const auto cell = std::find_if(cells.begin(), cells.end(),
                                  [&](uint8_t k) { return k == drawn.id && left-- == 0; });
-  const int index = static_cast<int>(cell - cells.begin()), width = sample.width / kTeacherStride;
+  const int index = static_cast<int>(cell - cells.begin());
+  const int width = samples_[place.sample].width / kTeacherStride;
   place.x = index % width * kTeacherStride;
   place.y = index / width * kTeacherStride;
   return place;

@@ -8,11 +8,10 @@
 
 namespace stac {
 
-Thing CutOut(const std::vector<TrainSample>& samples, const RareClasses::Place& place) {
-  const TrainSample& sample = samples[place.sample];
+Thing CutOut(const TrainSample& sample, const std::vector<uint8_t>& cells,
+             const RareClasses::Place& place) {
   const int width = sample.width / kTeacherStride, height = sample.height / kTeacherStride;
-  const std::vector<uint8_t> cells = ClassCells(sample);
-  STAC_CHECK(!cells.empty());
+  STAC_CHECK_EQ(cells.size(), static_cast<size_t>(width) * height);
   const int first = place.y / kTeacherStride * width + place.x / kTeacherStride;
   std::vector<float> mask(cells.size());
   std::vector<int> open = {first};

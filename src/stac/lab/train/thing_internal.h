@@ -14,8 +14,9 @@ struct Thing {
   torch::Tensor mask;  // float [1,1,h/n,w/n]: 1 where it is
 };
 
-// What touches the place's cell and is of the same class.
-Thing CutOut(const std::vector<TrainSample>& samples, const RareClasses::Place& place);
+// What touches the place's cell and is of the same class; `cells` are the sample's (RareClasses).
+Thing CutOut(const TrainSample& sample, const std::vector<uint8_t>& cells,
+             const RareClasses::Place& place);
 
 // One to three heads side by side, with a pole or without, 108 to 428 pixels high: cameras that
 // wait at them see more of them than most data sets show. Whether it looks like one says the

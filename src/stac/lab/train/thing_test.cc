@@ -23,8 +23,9 @@ TrainSample TwoThings() {
 
 TEST(CutOut, TakesWhatTouchesThePlace) {
   const std::vector<TrainSample> samples = {{}, TwoThings()};
+  const RareClasses rare(samples, 2);
   for (const RareClasses::Place& place : {RareClasses::Place{1, 8, 4}, {1, 12, 8}}) {
-    const Thing thing = CutOut(samples, place);
+    const Thing thing = CutOut(samples[1], rare.cells(1), place);
     EXPECT_TRUE(thing.mask.equal(torch::tensor({1.F, 0.F, 1.F, 1.F}).view({1, 1, 2, 2})));
     ASSERT_EQ(thing.rgb.sizes(), (std::vector<int64_t>{1, 3, 8, 8}));
     for (const auto& [x, y, cell] : {std::tuple(0, 0, 12), {7, 0, 13}, {3, 7, 22}, {4, 4, 23}})
@@ -36,7 +37,7 @@ TEST(CutOut, TakesWhatTouchesThePlace) {
 TEST(CutOut, MayBeAllOfThePicture) {
   TrainSample sample = TwoThings();
   sample.labels.assign(sample.labels.size(), 1);
-  const Thing thing = CutOut({sample}, {0, 20, 12});
+  const Thing thing = CutOut(sample, std::vector<uint8_t>(60, 1), {0, 20, 12});
   EXPECT_EQ(thing.mask.sum().item<float>(), 60);
   EXPECT_EQ(thing.rgb.sizes(), (std::vector<int64_t>{1, 3, 24, 40}));
 }
