@@ -74,7 +74,7 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor
   return state;
 }
 
-Result<std::vector<WeightShare>> ReadAverages(const TrainRecipe& recipe) {
+Result<std::vector<WeightShare>> LoadAverages(const TrainRecipe& recipe) {
   std::vector<AverageSpec> specs = recipe.averages;
   if (recipe.initial_share > 0) specs.push_back({recipe.initial.string(), recipe.initial_share});
   std::vector<WeightShare> averages;

@@ -28,7 +28,7 @@ Result<TrainState> MakeTrainState(const TrainRecipe& recipe, const torch::Tensor
 
 // The recipe's averages, and its initial weights if they have a share. Fails with a sentence if one
 // is not of the recipe's network.
-Result<std::vector<WeightShare>> ReadAverages(const TrainRecipe& recipe);
+Result<std::vector<WeightShare>> LoadAverages(const TrainRecipe& recipe);
 
 // Written aside and renamed: a save that fails leaves the file before it as it was.
 Status SaveCheckpoint(const std::filesystem::path& file, const TrainRecipe& recipe,

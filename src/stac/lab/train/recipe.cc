@@ -251,6 +251,8 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
     return Fail("augment.paste_share needs loss.live_teacher: a picture of parts is a new one");
   if (a.thing_share > 0 && !r.live_teacher)
     return Fail("augment.thing_share needs loss.live_teacher: a picture of parts is a new one");
+  if (a.drawn_lights > 0 && a.thing_share == 0)
+    return Fail("augment.drawn_lights needs augment.thing_share: it is a share of those things");
   if (a.rotate > 0 && r.distilled() && !r.live_teacher)
     return Fail("augment.rotate with a teacher needs loss.live_teacher");
   return OkStatus();

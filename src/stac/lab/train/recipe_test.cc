@@ -35,6 +35,7 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("flip = true", "mix_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("flip = true", "paste_share = 0.5"), HasSubstr("live_teacher"));
   EXPECT_THAT(error("flip = true", "thing_share = 0.5"), HasSubstr("live_teacher"));
+  EXPECT_THAT(error("flip = true", "drawn_lights = 0.5"), HasSubstr("augment.thing_share"));
   EXPECT_THAT(error("tint = 0.1", "rotate = 9\n[[teacher]]\nfile = \"net.pt\""),
               HasSubstr("augment.rotate"));
   EXPECT_THAT(error("classes = 19", "classes = 19\ninitial_share = 0.5"),

@@ -129,7 +129,7 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
 
   recipe.classes = 11;
   averaging.classes = 11;
-  const auto unlike = ReadAverages(averaging);
+  const auto unlike = LoadAverages(averaging);
   ASSERT_FALSE(unlike);
   EXPECT_THAT(unlike.error().message, HasSubstr("edge with 19 classes, the recipe wants"));
   const auto refused = MakeTrainState(recipe, rgb, torch::kCPU);

@@ -296,7 +296,7 @@ Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<Tr
   STAC_ASSIGN_OR_RETURN(const TrainBatch first,
                         BatchMaker(recipe, samples, run.codec_noise).Make(0));
   STAC_ASSIGN_OR_RETURN(TrainState state, MakeTrainState(recipe, first.rgb, device));
-  STAC_ASSIGN_OR_RETURN(std::vector<WeightShare> others, ReadAverages(recipe));
+  STAC_ASSIGN_OR_RETURN(std::vector<WeightShare> others, LoadAverages(recipe));
   const std::filesystem::path file = run.folder / "checkpoint.pt";
   std::error_code ignored;
   if (std::filesystem::exists(file, ignored)) {
