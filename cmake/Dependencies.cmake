@@ -36,7 +36,9 @@ endif()
 
 if(STAC_SERVER)
   find_package(Torch REQUIRED)
+  # ATen's headers run parallel loops on one thread wherever they are compiled without OpenMP.
+  find_package(OpenMP REQUIRED COMPONENTS CXX)
   add_library(stac_torch INTERFACE)
-  target_link_libraries(stac_torch INTERFACE ${TORCH_LIBRARIES})
+  target_link_libraries(stac_torch INTERFACE ${TORCH_LIBRARIES} OpenMP::OpenMP_CXX)
   target_include_directories(stac_torch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 endif()

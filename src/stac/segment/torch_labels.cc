@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <span>
-#include <utility>
 #include <vector>
 
+#include "stac/segment/enlarged_rows_internal.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {
@@ -34,61 +34,32 @@ void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t be
   }
 }
 
-// Labels of rows of enlarged logits. An output pixel's weights depend on its phase, that is its
-// place in the cell, alone, so pixels are gathered by phase, where neighbours are neighbouring
-// cells.
+// Labels of rows of enlarged logits.
 class RowLabeller {
  public:
-  // logits: [C,h,w] floats without gaps.
-  RowLabeller(const float* logits, int64_t classes, int64_t rows, int64_t columns, int factor)
-      : logits_(logits),
-        classes_(classes),
-        rows_(rows),
-        columns_(columns),
-        factor_(factor),
-        blended_(classes * (columns + 2)),
-        best_(columns),
-        label_(columns * factor) {}
+  RowLabeller(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width)
+      : rows_(logits, enlargement, width),
+        best_(rows_.CountOf(0)),
+        label_(rows_.CountOf(0) * enlargement.factor) {}
 
-  // Row y of the output, which has columns * factor pixels: its first `labels.size()`.
   void Run(int64_t y, std::span<uint8_t> labels) {
-    BlendRows(y);
-    for (int phase = 0; phase < factor_; ++phase) LabelPhase(phase);
+    rows_.Blend(y);
+    for (int phase = 0; phase < rows_.phases(); ++phase) LabelPhase(phase);
     size_t x = 0;
-    for (int64_t cell = 0; x < labels.size(); ++cell)
-      for (int phase = 0; phase < factor_ && x < labels.size(); ++phase)
-        labels[x++] = static_cast<uint8_t>(label_[phase * columns_ + cell]);
+    for (size_t cell = 0; x < labels.size(); ++cell)
+      for (int phase = 0; phase < rows_.phases() && x < labels.size(); ++phase)
+        labels[x++] = static_cast<uint8_t>(label_[phase * best_.size() + cell]);
   }
 
  private:
-  // Where pixel `at` of the output lies between the centres of cells: behind how many, how far.
-  std::pair<int64_t, float> Place(int64_t at) const {
-    const int64_t twice = 2 * at + 1 - factor_;  // distance from the first centre, in half pixels
-    const int64_t cell = (twice + 2 * factor_) / (2 * factor_) - 1;
-    return {cell, static_cast<float>(twice - 2 * factor_ * cell) / static_cast<float>(2 * factor_)};
-  }
-
-  // The two rows of cells around the output's row, blended; the first and last are repeated.
-  void BlendRows(int64_t y) {
-    const auto [cell, share] = Place(y);
-    const int64_t upper = std::max<int64_t>(cell, 0), lower = std::min(cell + 1, rows_ - 1);
-    for (int64_t c = 0; c < classes_; ++c) {
-      const float* a = logits_ + (c * rows_ + upper) * columns_;
-      const float* b = logits_ + (c * rows_ + lower) * columns_;
-      float* __restrict row = &blended_[c * (columns_ + 2)];
-      for (int64_t x = 0; x < columns_; ++x) row[x + 1] = (1 - share) * a[x] + share * b[x];
-      row[0] = row[1];
-      row[columns_ + 1] = row[columns_];
-    }
-  }
-
   void LabelPhase(int phase) {
-    const auto [cell, share] = Place(phase);
+    const auto [cell, share] = rows_.PlaceOf(phase);
+    const int64_t count = rows_.CountOf(phase);
     float* __restrict best = best_.data();
-    int32_t* __restrict label = &label_[phase * columns_];
-    for (int64_t c = 0; c < classes_; ++c) {
-      const float* left = &blended_[c * (columns_ + 2) + 1 + cell];
-      for (int64_t x = 0; x < columns_; ++x) {
+    int32_t* __restrict label = &label_[phase * best_.size()];
+    for (int64_t c = 0; c < rows_.classes(); ++c) {
+      const float* left = rows_.Cells(c) + cell;
+      for (int64_t x = 0; x < count; ++x) {
         const float value = (1 - share) * left[x] + share * left[x + 1];
         const bool larger = c == 0 || value > best[x];
         label[x] = larger ? static_cast<int32_t>(c) : label[x];
@@ -97,12 +68,9 @@ class RowLabeller {
     }
   }
 
-  const float* const logits_;
-  const int64_t classes_, rows_, columns_;
-  const int factor_;
-  std::vector<float> blended_;  // [C][columns + 2]
+  EnlargedRows rows_;
   std::vector<float> best_;     // of one phase
-  std::vector<int32_t> label_;  // [phase][columns]
+  std::vector<int32_t> label_;  // [phase][pixels of a phase]
 };
 
 }  // namespace
@@ -126,15 +94,14 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
   return labels;
 }
 
-LabelMap LabelsOfEnlarged(const at::Tensor& logits, int factor, int width, int height) {
+LabelMap LabelsOfEnlarged(const at::Tensor& logits, WholeEnlargement enlargement, int width,
+                          int height) {
   at::NoGradGuard no_gradient;
+  TORCH_CHECK(height <= enlargement.Pixels(logits.size(2)), "the logits do not cover the frame");
   const auto floats = logits.detach().to(at::kFloat).contiguous();
-  TORCH_CHECK(factor >= 1 && width <= floats.size(3) * factor && height <= floats.size(2) * factor,
-              "the logits do not cover the frame");
   LabelMap labels(width, height);
   at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {
-    RowLabeller rows(floats.data_ptr<float>(), floats.size(1), floats.size(2), floats.size(3),
-                     factor);
+    RowLabeller rows(floats, enlargement, width);
     for (int64_t y = begin; y < end; ++y) rows.Run(y, labels.Row(static_cast<int>(y)));
   });
   return labels;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "stac/segment/enlarged_rows_internal.h"
 #include "stac/segment/segmenter.h"
 
 // The differentiable steps around a network. For LibTorch code only; all of them may throw.
@@ -42,16 +43,20 @@ struct LossGradient {
   at::Tensor value;      // a scalar where the logits lie: reading it waits for a GPU
 };
 LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights);
+// The same of the left upper width x height pixels of the enlarged logits, with respect to the
+// small ones, without making the others: of floats [1,C,h,w] on the CPU.
+LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, WholeEnlargement enlargement,
+                                    int width, int height, const std::vector<float>& class_weights);
 
 // The tile of ObjectiveValue: [1,C,64,64], a function of seed, pass and class count only.
 at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
 
 // Class of the largest logit of each pixel (the lowest such class); logits [1,C,H,W], C <= 255.
 LabelMap LabelsFromLogits(const at::Tensor& logits);
-// The same of the left upper width x height pixels of the logits enlarged bilinearly by a whole
-// factor (pixel centres, as upsample_bilinear2d without align_corners), but row by row, without the
-// enlarged logits, the largest tensor of a pass. On the CPU.
-LabelMap LabelsOfEnlarged(const at::Tensor& logits, int factor, int width, int height);
+// The same of the left upper width x height pixels of the enlarged logits, without making them. On
+// the CPU.
+LabelMap LabelsOfEnlarged(const at::Tensor& logits, WholeEnlargement enlargement, int width,
+                          int height);
 
 // From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x
 // height: what differentiating RgbFromPlanes gives, in one pass instead of one for each of its

@@ -295,18 +295,26 @@ TEST(LabelsFromLogitsTest, AgreesWithArgmaxAndTakesTheFirstOfEquals) {
   EXPECT_EQ(labels(1099, 0), 0);
 }
 
+at::Tensor Enlarged(const at::Tensor& logits, WholeEnlargement enlargement) {
+  return at::upsample_bilinear2d(
+      logits, {enlargement.Pixels(logits.size(2)), enlargement.Pixels(logits.size(3))},
+      enlargement.align_corners);
+}
+
 // Logits of small whole numbers and factors of powers of two leave nothing to rounding.
 TEST(LabelsOfEnlargedTest, AreThoseOfTheEnlargedLogits) {
   at::manual_seed(3);
-  for (const int factor : {1, 2, 4, 8}) {
-    const auto logits = at::randint(-8, 9, {1, 7, 9, 21}, at::kFloat);
-    const int64_t height = 9 * factor, width = 21 * factor;
-    const auto enlarged = at::upsample_bilinear2d(logits, {height, width}, false);
-    const int shown_width = static_cast<int>(width) - 1, shown_height = static_cast<int>(height);
-    const LabelMap expected = LabelsFromLogits(enlarged.slice(3, 0, shown_width));
-    const auto channels_last = logits.contiguous(at::MemoryFormat::ChannelsLast);
-    EXPECT_EQ(LabelsOfEnlarged(channels_last, factor, shown_width, shown_height), expected)
-        << factor;
+  for (const bool align_corners : {false, true}) {
+    for (const int factor : {1, 2, 4, 8}) {
+      const auto logits = at::randint(-8, 9, {1, 7, 9, 21}, at::kFloat);
+      const WholeEnlargement enlargement{factor, align_corners};
+      const auto enlarged = Enlarged(logits, enlargement);
+      const int width = static_cast<int>(enlarged.size(3)) - 1;
+      const int height = static_cast<int>(enlarged.size(2));
+      const LabelMap expected = LabelsFromLogits(enlarged.slice(3, 0, width));
+      const auto channels_last = logits.contiguous(at::MemoryFormat::ChannelsLast);
+      EXPECT_EQ(LabelsOfEnlarged(channels_last, enlargement, width, height), expected) << factor;
+    }
   }
 }
 
@@ -314,13 +322,46 @@ TEST(LabelsOfEnlargedTest, AreThoseOfTheEnlargedLogits) {
 TEST(LabelsOfEnlargedTest, AreRightWithinRounding) {
   at::manual_seed(4);
   const auto logits = at::randn({1, 19, 10, 14});
-  const auto enlarged = at::upsample_bilinear2d(logits, {30, 42}, false);
-  const LabelMap labels = LabelsOfEnlarged(logits, 3, 42, 30);
-  const auto largest = enlarged.amax(1);
-  for (int y = 0; y < 30; ++y)
-    for (int x = 0; x < 42; ++x)
-      EXPECT_NEAR(enlarged[0][labels(x, y)][y][x].item().toFloat(),
-                  largest[0][y][x].item().toFloat(), 1e-5);
+  for (const bool align_corners : {false, true}) {
+    const WholeEnlargement enlargement{3, align_corners};
+    const auto enlarged = Enlarged(logits, enlargement);
+    const int width = static_cast<int>(enlarged.size(3));
+    const int height = static_cast<int>(enlarged.size(2));
+    const LabelMap labels = LabelsOfEnlarged(logits, enlargement, width, height);
+    const auto largest = enlarged.amax(1);
+    for (int y = 0; y < height; ++y)
+      for (int x = 0; x < width; ++x)
+        EXPECT_NEAR(enlarged[0][labels(x, y)][y][x].item().toFloat(),
+                    largest[0][y][x].item().toFloat(), 1e-5);
+  }
+}
+
+TEST(GradientOfEnlargedLossTest, IsWhatAutogradGives) {
+  at::manual_seed(5);
+  const std::vector<float> weights = {0.5f, 2, 1, 0, 3};
+  for (const bool align_corners : {false, true}) {
+    for (const int factor : {2, 3, 8}) {
+      // More rows than are summed up at a time, and a frame that is smaller than the answer.
+      const WholeEnlargement enlargement{factor, align_corners};
+      const auto logits = at::randn({1, 5, 19, 6}) * 4;
+      const int width = static_cast<int>(enlargement.Pixels(6)) - 1;
+      const int height = static_cast<int>(enlargement.Pixels(19)) - 2;
+      for (const auto& class_weights : {std::vector<float>(), weights}) {
+        const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss,
+                                  .class_weights = class_weights};
+        const auto cells = logits.to(at::kDouble).set_requires_grad(true);
+        const auto pixels = Enlarged(cells, enlargement).slice(2, 0, height).slice(3, 0, width);
+        const auto value = ObjectiveValue(pixels, objective, 0);
+        const auto expected = torch::autograd::grad({value}, {cells}).front();
+        const LossGradient found =
+            GradientOfEnlargedLoss(logits, enlargement, width, height, class_weights);
+        EXPECT_NEAR(found.value.item().toDouble(), value.item().toDouble(), 1e-5);
+        EXPECT_LT((found.by_logits - expected).abs().max().item().toDouble(),
+                  1e-5 * expected.abs().max().item().toDouble())
+            << factor << ' ' << align_corners;
+      }
+    }
+  }
 }
 
 // Section V-C passes the decoded frame through DCT and inverse DCT so that the backward pass gives

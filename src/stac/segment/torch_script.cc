@@ -8,6 +8,7 @@
 #include "stac/base/bytes.h"
 #include "stac/base/file.h"
 #include "stac/segment/torch_errors_internal.h"
+#include "stac/segment/torch_script_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
@@ -52,13 +53,20 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
       network.info.parameters += parameter.numel();
       parameter.set_requires_grad(false);
     }
-    if (passes == Passes::kForward && device.is_cpu())
+    bool enlarges = false;
+    if (passes == Passes::kForwardAndBackward) {
+      module = Frozen(module, device);
+      enlarges = TakeOffEnlargement(module);
+    } else if (device.is_cpu()) {
       module = torch::jit::optimize_for_inference(module);
-    network.forward = [module](const at::Tensor& rgb) mutable {
+    }
+    network.forward = [module, enlarges](const at::Tensor& rgb) mutable -> NetworkOutput {
       // The profiling executor compiles anew for every size and for runs with and without gradient
       // (seconds each), and is then no faster on a CPU than plain interpretation.
       torch::jit::GraphOptimizerEnabledGuard plain(false);
-      return LogitsFromOutput(module.forward({rgb}));
+      const c10::IValue output = module.forward({rgb});
+      if (enlarges) return OutputWithEnlargement(output);
+      return LogitsFromOutput(output);
     };
     if (precision == Precision::kHalf) {
       network.half_precision = true;

@@ -25,17 +25,6 @@ constexpr int kMaxClasses = kUnlabelled;
 // Networks halve their input three to six times.
 constexpr int kMultiples[] = {1, 8, 16, 32, 64};
 
-// For a single image of floats, ATen leaves oneDNN's convolutions where maps are small (20480
-// values; in the deepest layers the image is 1/32 as large, with some 160 channels), and is several
-// times slower than for two.
-constexpr int64_t kSmallImage = int64_t{1} << 17;
-
-// How the network takes frames of a size.
-struct Fit {
-  int multiple = 1;    // of which width and height must be
-  bool twice = false;  // a single image is faster with a copy of itself
-};
-
 int RoundUp(int64_t size, int multiple) {
   return static_cast<int>((size + multiple - 1) / multiple * multiple);
 }
@@ -45,12 +34,6 @@ at::Tensor PadToMultiple(const at::Tensor& rgb, int multiple) {
   const int64_t bottom = RoundUp(rgb.size(2), multiple) - rgb.size(2);
   const int64_t right = RoundUp(rgb.size(3), multiple) - rgb.size(3);
   return bottom + right == 0 ? rgb : at::replication_pad2d(rgb, {0, right, 0, bottom});
-}
-
-// The left upper part. A slice, even of everything, costs the backward pass a copy.
-at::Tensor Cropped(const at::Tensor& x, int64_t height, int64_t width) {
-  if (x.size(2) == height && x.size(3) == width) return x;
-  return x.slice(2, 0, height).slice(3, 0, width);
 }
 
 // While it lives, this thread's work for a GPU goes there; nowhere else if there is none.
@@ -130,21 +113,17 @@ class TorchSegmenter final : public Segmenter {
                     Segmentation& result);
   void AddGradient(at::Tensor by_rgb, const Frame& frame, const Objective& objective,
                    Segmentation& result) const;
-  double Magnification(const at::Tensor& logits, const Objective& objective) const;
+  double Magnification(double count, const Objective& objective) const;
   at::Tensor Padded(const at::Tensor& rgb);
-  at::Tensor RawLogits(const at::Tensor& padded, const at::Tensor& rgb) const;
-  at::Tensor Inside(const at::Tensor& raw, const at::Tensor& rgb) const;
-  at::Tensor Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const;
-  LabelMap Labels(const at::Tensor& raw, const at::Tensor& rgb) const;
-  Fit FindFit(int64_t height, int64_t width) const;
-  bool TakesTwice(const at::Tensor& padded) const;
-  const Fit& FitOf(const at::Tensor& rgb) const { return fits_.at({rgb.size(2), rgb.size(3)}); }
+  NetworkAnswer Answer(const at::Tensor& padded, const at::Tensor& rgb) const;
+  int FindMultiple(int64_t height, int64_t width) const;
 
   TorchNetwork network_;
   SegmenterOptions options_;
   at::TensorOptions tensor_options_;
-  std::optional<c10::Stream> stream_;                // of a GPU
-  std::map<std::pair<int64_t, int64_t>, Fit> fits_;  // by height and width of the input
+  std::optional<c10::Stream> stream_;  // of a GPU
+  // Of what width and height must be multiples, by height and width of the input.
+  std::map<std::pair<int64_t, int64_t>, int> multiples_;
 };
 
 void TorchSegmenter::TakeOwnStream() {
@@ -159,7 +138,8 @@ Status TorchSegmenter::Probe() {
   at::NoGradGuard no_gradient;
   at::Tensor logits;
   try {
-    logits = network_.forward(at::full({1, 3, kProbeSize, kProbeSize}, 0.5, tensor_options_));
+    logits =
+        network_.forward(at::full({1, 3, kProbeSize, kProbeSize}, 0.5, tensor_options_)).Answer();
   } catch (const std::exception& error) {
     return Fail(
         "network {} does not run on an RGB image [1,3,{},{}] of floats: {}; export it with that "
@@ -242,28 +222,25 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
   const auto input =
       Padded(at::cat(pictures)).detach().set_requires_grad(/*requires_grad=*/objective != nullptr);
   at::AutoGradMode with_gradient(objective != nullptr);
-  const auto raw = RawLogits(input, pictures.front());
+  const NetworkAnswer answer = Answer(input, pictures.front());
   {
     at::NoGradGuard labels_only;
-    for (int64_t i = 0; i < count; ++i) {
-      results[i].labels = Labels(raw.narrow(0, i, 1), pictures.front());
-    }
+    for (int64_t i = 0; i < count; ++i) results[i].labels = answer.Labels(i);
   }
   const double forward_ms = watch.Lap() / static_cast<double>(count);
   for (Segmentation& result : results) result.forward_ms = forward_ms;
   if (objective == nullptr) return results;
 
-  const auto logits = Inside(raw, pictures.front());
-  const double magnified = Magnification(logits, *objective);
+  const double magnified = Magnification(answer.LossCount(), *objective);
   std::vector<at::Tensor> values, by_logits;
   for (int64_t i = 0; i < count; ++i) {
-    const LossGradient loss =
-        GradientOfLoss(logits.narrow(0, i, 1).detach(), objective->class_weights);
+    const LossGradient loss = answer.Loss(i, objective->class_weights);
     values.push_back(loss.value);
     by_logits.push_back(Times(loss.by_logits, magnified));
   }
   const auto by_input =
-      Times(torch::autograd::grad({logits}, {input}, {at::cat(by_logits)}).front(), 1 / magnified);
+      Times(torch::autograd::grad({answer.LossLogits()}, {input}, {at::cat(by_logits)}).front(),
+            1 / magnified);
   for (int64_t i = 0; i < count; ++i) {
     results[i].objective = values[i].item().toDouble();
     AddGradient(by_input.narrow(0, i, 1), first, *objective, results[i]);
@@ -283,7 +260,7 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
     const Stopwatch watch;
     const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
     if (objective == nullptr || options_.gradient_downscale > 1) {
-      result.labels = Labels(RawLogits(Padded(rgb), rgb), rgb);
+      result.labels = Answer(Padded(rgb), rgb).Labels(0);
       result.forward_ms = watch.Milliseconds();
     }
     if (objective != nullptr) AddGradients(frame, rgb, *objective, result);
@@ -318,28 +295,29 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
     AddGradient(Times(by_input.front(), 1 / magnified), frame, objective, result);
   };
   at::AutoGradMode with_gradient(true);
-  const auto raw = RawLogits(input, seen);
+  const NetworkAnswer answer = Answer(input, seen);
   if (result.labels.empty()) {
     at::NoGradGuard no_gradient;
-    result.labels = Labels(raw, seen);
+    result.labels = answer.Labels(0);
     result.forward_ms = watch.Lap();
   }
   if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
-    const auto logits = Inside(raw, seen);
-    const LossGradient loss = GradientOfLoss(logits, objective.class_weights);
-    const double magnified = Magnification(logits, objective);
-    add(torch::autograd::grad({logits}, {input}, {Times(loss.by_logits, magnified)}), magnified);
+    const LossGradient loss = answer.Loss(0, objective.class_weights);
+    const double magnified = Magnification(answer.LossCount(), objective);
+    add(torch::autograd::grad({answer.LossLogits()}, {input}, {Times(loss.by_logits, magnified)}),
+        magnified);
     result.objective = loss.value.item().toDouble();
     result.gradient_ms = watch.Milliseconds();
     return;
   }
-  const auto logits = Enlarged(raw, seen);
+  const auto logits = answer.OfPixels();
   const bool projection = objective.kind == ObjectiveKind::kProjection;
   const int passes = projection ? objective.projections : 1;
   for (int pass = 0; pass < passes; ++pass) {
     const auto value = ObjectiveValue(logits, objective, pass);
     if (pass == 0) result.objective = value.item().toDouble();
-    const double magnified = Magnification(logits, objective);
+    const double magnified =
+        Magnification(static_cast<double>(logits.size(2) * logits.size(3)), objective);
     add(torch::autograd::grad({value}, {input}, {at::full_like(value, magnified)},
                               /*retain_graph=*/pass + 1 < passes),
         magnified);
@@ -360,64 +338,34 @@ void TorchSegmenter::AddGradient(at::Tensor by_rgb, const Frame& frame, const Ob
                                              frame.height(), downscale, objective.chroma));
 }
 
-// By how much the objective must be larger on its way through the network: a mean over all pixels
-// has gradients that 16-bit numbers cannot hold.
-double TorchSegmenter::Magnification(const at::Tensor& logits, const Objective& objective) const {
+// By how much the objective must be larger on its way through the network: a mean over `count`
+// pixels has gradients that 16-bit numbers cannot hold.
+double TorchSegmenter::Magnification(double count, const Objective& objective) const {
   const bool mean = objective.kind != ObjectiveKind::kProjection;
-  return network_.half_precision && mean ? static_cast<double>(logits.size(2) * logits.size(3)) : 1;
+  return network_.half_precision && mean ? count : 1;
 }
 
 // The frame at a size that the network takes.
 at::Tensor TorchSegmenter::Padded(const at::Tensor& rgb) {
   const std::pair<int64_t, int64_t> size(rgb.size(2), rgb.size(3));
-  auto known = fits_.find(size);
-  if (known == fits_.end()) known = fits_.emplace(size, FindFit(size.first, size.second)).first;
-  return PadToMultiple(rgb, known->second.multiple);
+  auto known = multiples_.find(size);
+  if (known == multiples_.end())
+    known = multiples_.emplace(size, FindMultiple(size.first, size.second)).first;
+  return PadToMultiple(rgb, known->second);
 }
 
-// What the network answers on the padded frames, at its own size.
-at::Tensor TorchSegmenter::RawLogits(const at::Tensor& padded, const at::Tensor& rgb) const {
-  const bool twice = padded.size(0) == 1 && FitOf(rgb).twice;
-  const auto logits = network_.forward(twice ? at::cat({padded, padded.detach()}) : padded);
-  TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) + (twice ? 1 : 0) &&
+NetworkAnswer TorchSegmenter::Answer(const at::Tensor& padded, const at::Tensor& rgb) const {
+  const NetworkOutput output = network_.forward(padded);
+  const at::Tensor& logits = output.logits;
+  TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) &&
                   logits.size(1) == network_.info.class_count,
               "its output changed its shape to ", logits.sizes());
-  return twice ? logits.narrow(0, 0, 1) : logits;
-}
-
-LabelMap TorchSegmenter::Labels(const at::Tensor& raw, const at::Tensor& rgb) const {
-  const int multiple = FitOf(rgb).multiple;
-  const int64_t height = RoundUp(rgb.size(2), multiple), width = RoundUp(rgb.size(3), multiple);
-  const int64_t factor = height / raw.size(2);
-  if (!raw.device().is_cpu() || factor < 2 || raw.size(2) * factor != height ||
-      raw.size(3) * factor != width)
-    return LabelsFromLogits(Enlarged(raw, rgb));
-  return LabelsOfEnlarged(raw, static_cast<int>(factor), static_cast<int>(rgb.size(3)),
-                          static_cast<int>(rgb.size(2)));
-}
-
-// The logits of every pixel.
-at::Tensor TorchSegmenter::Enlarged(const at::Tensor& raw, const at::Tensor& rgb) const {
-  const int multiple = FitOf(rgb).multiple;
-  const int64_t height = RoundUp(rgb.size(2), multiple), width = RoundUp(rgb.size(3), multiple);
-  auto logits = raw;
-  if (raw.size(2) != height || raw.size(3) != width) {
-    logits = at::upsample_bilinear2d(raw, {height, width}, /*align_corners=*/false);
-  }
-  return Cropped(logits, rgb.size(2), rgb.size(3));
-}
-
-// The raw logits whose cells lie inside the frame.
-at::Tensor TorchSegmenter::Inside(const at::Tensor& raw, const at::Tensor& rgb) const {
-  const int multiple = FitOf(rgb).multiple;
-  return Cropped(raw,
-                 std::max<int64_t>(1, rgb.size(2) * raw.size(2) / RoundUp(rgb.size(2), multiple)),
-                 std::max<int64_t>(1, rgb.size(3) * raw.size(3) / RoundUp(rgb.size(3), multiple)));
+  return {output, SizeOf(padded), SizeOf(rgb)};
 }
 
 // The padding with which the network runs and its logits are as large as its input, or smaller by
 // a whole factor. Throws what the network threw if it does not run at all.
-Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
+int TorchSegmenter::FindMultiple(int64_t height, int64_t width) const {
   at::NoGradGuard no_gradient;
   const auto grey = at::full({1, 3, height, width}, 0.5, tensor_options_);
   std::exception_ptr failure;
@@ -425,10 +373,10 @@ Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
   for (const int multiple : kMultiples) {
     const auto padded = PadToMultiple(grey, multiple);
     try {
-      const auto logits = network_.forward(padded);
-      const int64_t factor = padded.size(2) / std::max<int64_t>(1, logits.size(2));
-      if (factor * logits.size(2) == padded.size(2) && factor * logits.size(3) == padded.size(3)) {
-        return {multiple, TakesTwice(padded)};
+      const TensorSize answer = network_.forward(padded).AnswerSize();
+      const int64_t factor = padded.size(2) / std::max<int64_t>(1, answer.height);
+      if (factor * answer.height == padded.size(2) && factor * answer.width == padded.size(3)) {
+        return multiple;
       }
       if (usable == 0) usable = multiple;
     } catch (const std::exception&) {
@@ -436,19 +384,7 @@ Fit TorchSegmenter::FindFit(int64_t height, int64_t width) const {
     }
   }
   if (usable == 0) std::rethrow_exception(failure);
-  return {usable, TakesTwice(PadToMultiple(grey, usable))};
-}
-
-// Whether the image is small enough, and the network takes two: not every one does.
-bool TorchSegmenter::TakesTwice(const at::Tensor& padded) const {
-  if (!padded.device().is_cpu() || network_.half_precision ||
-      padded.size(2) * padded.size(3) > kSmallImage)
-    return false;
-  try {
-    return network_.forward(at::cat({padded, padded})).size(0) == 2;
-  } catch (const std::exception&) {
-    return false;
-  }
+  return usable;
 }
 
 }  // namespace
@@ -477,7 +413,9 @@ std::optional<at::ScalarType> HalfType(const at::Device& device) {
 
 TorchForward InHalfPrecision(TorchForward forward) {
   return [forward = std::move(forward)](const at::Tensor& rgb) {
-    return forward(rgb.to(at::kHalf).contiguous(at::MemoryFormat::ChannelsLast)).to(at::kFloat);
+    auto output = forward(rgb.to(at::kHalf).contiguous(at::MemoryFormat::ChannelsLast));
+    output.logits = output.logits.to(at::kFloat);
+    return output;
   };
 }
 

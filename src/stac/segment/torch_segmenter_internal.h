@@ -8,20 +8,17 @@
 #include <optional>
 #include <string>
 
+#include "stac/segment/network_answer_internal.h"
 #include "stac/segment/segmenter.h"
 
 // For LibTorch code only.
-
-namespace at {
-class Tensor;
-}
 
 namespace stac {
 
 // RGB [1,3,H,W] in 0..1 -> logits [1,C,h,w]. May throw. Must be callable from several threads at
 // once (clones share it), and must carry the gradient back to its input; parameters are frozen
 // (requires_grad false) and layers in evaluation mode.
-using TorchForward = std::function<at::Tensor(const at::Tensor&)>;
+using TorchForward = std::function<NetworkOutput(const at::Tensor&)>;
 
 struct TorchNetwork {
   NetworkInfo info;  // class_count 0: found out by a probe run; otherwise checked by it

@@ -1,6 +1,5 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <torch/csrc/jit/api/module.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,27 +9,13 @@
 #include <span>
 
 #include "stac/base/file.h"
-#include "stac/base/test_folder.h"
 #include "stac/capture/image_io.h"
 #include "stac/segment/segmenter.h"
+#include "stac/segment/test_frame.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 namespace {
-
-Frame RandomFrame(int width, int height) {
-  Frame frame(width, height, {ColorMatrix::kBt601, ColorRange::kLimited});
-  std::mt19937 random(7);
-  for (int i = 0; i < 3; ++i) {
-    const PlaneView& plane = frame.plane(i);
-    for (int y = 0; y < plane.height; ++y) {
-      for (int x = 0; x < plane.width; ++x) {
-        frame.MutablePlane(i)[y * plane.stride + x] = static_cast<uint8_t>(100 + random() % 50);
-      }
-    }
-  }
-  return frame;
-}
 
 constexpr int kClasses = 4;
 
@@ -150,21 +135,6 @@ TEST(TorchSegmenterTest, ABatchGivesWhatItsFramesGiveAlone) {
   for (const auto& result : segmenter->RunBatch(alike, &impossible)) EXPECT_FALSE(result);
 }
 
-// Small images run together with a copy of themselves, where the network allows it.
-TEST(TorchSegmenterTest, ANetworkForOneImageGivesWhatOneForManyGives) {
-  const auto one_only = [](const at::Tensor& rgb) {
-    TORCH_CHECK(rgb.size(0) == 1, "one at a time");
-    return SmoothNetwork(rgb);
-  };
-  const Frame frame = RandomFrame(32, 16);
-  const auto one = DoubleSegmenter(one_only, 1)->RunWithGradient(frame, {});
-  const auto many = DoubleSegmenter(SmoothNetwork, 1)->RunWithGradient(frame, {});
-  ASSERT_TRUE(one && many);
-  EXPECT_EQ(one->labels, many->labels);
-  for (size_t i = 0; i < one->gradients[0].y.size(); ++i)
-    EXPECT_NEAR(one->gradients[0].y[i], many->gradients[0].y[i], 1e-9);
-}
-
 TEST(TorchSegmenterTest, ProjectionsAreIndependentAndRepeatable) {
   const auto segmenter = DoubleSegmenter(SmoothNetwork, 1);
   const Frame frame = RandomFrame(32, 16);
@@ -243,76 +213,6 @@ TEST(TorchSegmenterTest, RefusesImpossibleObjectivesAndUndefinedGradients) {
   const auto result = undefined->RunWithGradient(frame, {});
   ASSERT_FALSE(result);
   EXPECT_NE(result.error().message.find("infinite or undefined"), std::string::npos);
-}
-
-class TorchScriptTest : public testing::Test {
- protected:
-  std::string Path() const { return (folder_ / "tiny.pt").string(); }
-  Result<std::unique_ptr<Segmenter>> LoadSource(const std::string& source) const {
-    torch::jit::Module module("Tiny");
-    module.register_parameter("w", at::ones({1, 3, 1, 1}), false);
-    module.define(source + "\n");
-    module.save(Path());
-    return LoadSegmenter(Path());
-  }
-  const TestFolder folder_;
-};
-
-TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
-  const Frame frame = RandomFrame(32, 16);
-  LabelMap labels;
-  for (const char* output : {"y", "(y, x)", "[y, x]", "{'out': y}", "{'aux': x[:, :2], 'out': y}",
-                             "{'first': y, 'second': x}", "({'out': y}, x)"}) {
-    const auto segmenter =
-        LoadSource(std::string("def forward(self, x):\n  y = x * self.w\n  return ") + output);
-    ASSERT_TRUE(segmenter) << output << ": " << segmenter.error().message;
-    EXPECT_EQ((*segmenter)->info().class_count, 3);
-    EXPECT_EQ((*segmenter)->info().parameters, 3);
-    EXPECT_EQ((*segmenter)->info().name, "tiny");
-    EXPECT_EQ((*segmenter)->info().hash.size(), 16u);
-    const auto result = (*segmenter)->RunWithGradient(frame, {});
-    ASSERT_TRUE(result) << result.error().message;
-    if (labels.empty()) labels = result->labels;
-    EXPECT_EQ(result->labels, labels) << output;
-  }
-}
-
-TEST_F(TorchScriptTest, HalfPrecisionNeedsAGpu) {
-  ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x * self.w"));
-  const auto refused = LoadSegmenter(Path(), {.device = "cpu", .precision = Precision::kHalf});
-  ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message.find("half precision"), std::string::npos)
-      << refused.error().message;
-}
-
-TEST_F(TorchScriptTest, SaysWhatIsWrongWithAFile) {
-  const auto expect = [](const Result<std::unique_ptr<Segmenter>>& segmenter,
-                         const std::string& part) {
-    ASSERT_FALSE(segmenter);
-    const std::string& message = segmenter.error().message;
-    EXPECT_NE(message.find(part), std::string::npos) << message;
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-  };
-  expect(LoadSegmenter("/nowhere/net.pt"), "/nowhere/net.pt");
-  ASSERT_TRUE(WriteFile(Path(), "this is not a network"));
-  expect(LoadSegmenter(Path()), "is not a TorchScript network");
-  ASSERT_TRUE(WriteFile(Path(), ""));
-  expect(LoadSegmenter(Path()), "is not a TorchScript network");
-  ASSERT_TRUE(WriteFile(Path(), "STACNET1"));
-  expect(LoadSegmenter(Path()), Path());
-  expect(LoadSource("def forward(self, x):\n  return x[:, 0]"), "shape [1,256,256]");
-  expect(LoadSource("def forward(self, x):\n  return 3"), "not a tensor");
-  expect(LoadSource("def forward(self, x):\n  assert x.shape[1] == 4, 'four channels'\n"
-                    "  return x"),
-         "four channels");
-  // Truncated in the middle.
-  ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x"));
-  auto bytes = ReadFile(Path());
-  ASSERT_TRUE(bytes);
-  bytes->resize(bytes->size() / 2);
-  ASSERT_TRUE(WriteFile(Path(), *bytes));
-  expect(LoadSegmenter(Path()), "is not a TorchScript network");
-  expect(LoadSegmenter(Path(), {.device = "tpu"}), "unknown device 'tpu'");
 }
 
 TEST(RealNetworksTest, RunOnCamVidAndOnSizesThatNeedPadding) {

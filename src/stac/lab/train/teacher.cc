@@ -33,7 +33,7 @@ Result<std::unique_ptr<Teacher>> Teacher::Load(const std::vector<TeacherSpec>& m
 
 Result<torch::Tensor> Teacher::Logits(Loaded& member, const torch::Tensor& rgb) {
   try {
-    const torch::Tensor logits = member.forward(rgb);
+    const torch::Tensor logits = member.forward(rgb).Answer();
     if (logits.dim() != 4 || logits.size(1) != classes_)
       return Fail(
           "the teacher {} has {} classes, the recipe says {}: change network.classes or "

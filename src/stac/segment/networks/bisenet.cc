@@ -18,8 +18,9 @@ torch::nn::Sequential ResNetLevel(int64_t in, int64_t out, int64_t stride) {
   return level;
 }
 
-std::shared_ptr<torch::nn::Conv2dImpl> Pointwise(int64_t in, int64_t out) {
-  return std::make_shared<torch::nn::Conv2dImpl>(torch::nn::Conv2dOptions(in, out, 1).bias(false));
+std::shared_ptr<Convolution> Pointwise(int64_t in, int64_t out) {
+  const ConvOptions options{.in = in, .out = out, .kernel = 1};
+  return std::make_shared<Convolution>(options, /*bias=*/false);
 }
 
 torch::Tensor SceneMean(const torch::Tensor& x) { return x.mean({2, 3}, true); }

@@ -40,7 +40,7 @@ class BiSeNet : public SegmentationNetwork {
   std::vector<torch::nn::Sequential> levels_;
   std::shared_ptr<Attention> refine16_, refine32_;
   std::shared_ptr<ConvUnit> head16_, head32_, scene_, fuse_;
-  std::shared_ptr<torch::nn::Conv2dImpl> squeeze_, excite_;
+  std::shared_ptr<Convolution> squeeze_, excite_;
   std::shared_ptr<Head> out_, auxiliary8_, auxiliary16_;
 };
 

@@ -9,26 +9,45 @@ namespace {
 
 thread_local MacCounter* active_counter = nullptr;
 
-torch::nn::Conv2dOptions PlainConv(const ConvOptions& o) {
+int64_t Padding(const ConvOptions& o) { return o.dilation * (o.kernel - 1) / 2; }
+
+torch::nn::Conv2dOptions Plain(const ConvOptions& o) {
   return torch::nn::Conv2dOptions(o.in, o.out, o.kernel)
       .stride(o.stride)
       .dilation(o.dilation)
-      .padding(o.dilation * (o.kernel - 1) / 2)
-      .bias(false);
+      .padding(Padding(o));
 }
 
 }  // namespace
 
+Convolution::Convolution(const ConvOptions& o, bool with_bias)
+    : Conv2dImpl(Plain(o).bias(with_bias)),
+      geometry_{.stride = {o.stride, o.stride},
+                .padding = {Padding(o), Padding(o)},
+                .dilation = {o.dilation, o.dilation}} {}
+
+torch::Tensor Convolution::forward(const torch::Tensor& x) {
+  const torch::Tensor y = frozen_ ? FrozenConvolution(x, weight, bias, gradient_kernel_, geometry_)
+                                  : Conv2dImpl::forward(x);
+  MacCounter::Count(weight, y);
+  return y;
+}
+
+void Convolution::Freeze() {
+  STAC_CHECK(!is_training());
+  gradient_kernel_ = InputGradientKernel(weight, geometry_);
+  frozen_ = true;
+}
+
 ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {
   STAC_CHECK(options.kernel % 2 == 1);
-  conv_ = register_module("conv", std::make_shared<torch::nn::Conv2dImpl>(PlainConv(options)));
+  conv_ = register_module("conv", std::make_shared<Convolution>(options, /*bias=*/false));
   torch::nn::init::kaiming_normal_(conv_->weight, 0.0, torch::kFanOut, torch::kReLU);
   bn_ = register_module("bn", std::make_shared<torch::nn::BatchNorm2dImpl>(options.out));
 }
 
 torch::Tensor ConvUnit::forward(const torch::Tensor& x) {
   torch::Tensor y = conv_->forward(x);
-  MacCounter::Count(conv_->weight, y);
   if (calibrating_) Calibrate(y);
   if (bn_) y = bn_->forward(y);
   return options_.relu ? y.relu_() : y;
@@ -41,7 +60,7 @@ void ConvUnit::Fold() {
   const torch::Tensor scale = bn_->weight / (bn_->running_var + bn_->options.eps()).sqrt();
   const torch::Tensor weight = conv_->weight * scale.reshape({-1, 1, 1, 1});
   const torch::Tensor bias = bn_->bias - bn_->running_mean * scale;
-  auto merged = std::make_shared<torch::nn::Conv2dImpl>(PlainConv(options_).bias(true));
+  auto merged = std::make_shared<Convolution>(options_, /*bias=*/true);
   merged->to(weight.device());
   merged->weight.copy_(weight);
   merged->bias.copy_(bias);
@@ -76,17 +95,13 @@ void ConvUnit::Calibrate(const torch::Tensor& convolved) {
 }
 
 Classifier::Classifier(int64_t in, int64_t classes) {
-  conv_ = register_module(
-      "conv", std::make_shared<torch::nn::Conv2dImpl>(torch::nn::Conv2dOptions(in, classes, 1)));
+  const ConvOptions options{.in = in, .out = classes, .kernel = 1};
+  conv_ = register_module("conv", std::make_shared<Convolution>(options, /*bias=*/true));
   torch::nn::init::normal_(conv_->weight, 0.0, 0.01);
   torch::nn::init::zeros_(conv_->bias);
 }
 
-torch::Tensor Classifier::forward(const torch::Tensor& x) {
-  torch::Tensor y = conv_->forward(x);
-  MacCounter::Count(conv_->weight, y);
-  return y;
-}
+torch::Tensor Classifier::forward(const torch::Tensor& x) { return conv_->forward(x); }
 
 BasicBlock::BasicBlock(int64_t in, int64_t out, int64_t stride, int64_t dilation1,
                        int64_t dilation2) {

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "stac/segment/frozen_layers_internal.h"
+
 // Building blocks of the network definitions. For LibTorch code only.
 
 namespace stac {
@@ -17,7 +19,22 @@ struct ConvOptions {
   int64_t kernel = 3;  // odd; padding keeps the size at stride 1
   int64_t stride = 1;
   int64_t dilation = 1;
-  bool relu = true;
+  bool relu = true;  // of a ConvUnit
+};
+
+class Convolution : public torch::nn::Conv2dImpl {
+ public:
+  Convolution(const ConvOptions& options, bool bias);
+  torch::Tensor forward(const torch::Tensor& x);
+  // For networks that are run and differentiated at their input, but not trained: makes the way
+  // back fast. From then on the weights must stay what and where they are. Must not be in training
+  // mode.
+  void Freeze();
+
+ private:
+  ConvGeometry geometry_;
+  bool frozen_ = false;
+  torch::Tensor gradient_kernel_;
 };
 
 // Convolution, batch normalization and (by default) ReLU. Fold() merges the normalization's
@@ -42,7 +59,7 @@ class ConvUnit : public torch::nn::Module {
 
   ConvOptions options_;
   bool calibrating_ = false;
-  std::shared_ptr<torch::nn::Conv2dImpl> conv_;
+  std::shared_ptr<Convolution> conv_;
   std::shared_ptr<torch::nn::BatchNorm2dImpl> bn_;
 };
 
@@ -53,7 +70,7 @@ class Classifier : public torch::nn::Module {
   torch::Tensor forward(const torch::Tensor& x);
 
  private:
-  std::shared_ptr<torch::nn::Conv2dImpl> conv_;
+  std::shared_ptr<Convolution> conv_;
 };
 
 // Two 3x3 units around a shortcut (He et al. 2016, figure 2 left): relu(f(x) + shortcut(x)). The

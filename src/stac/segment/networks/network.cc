@@ -30,6 +30,11 @@ void FoldBatchNorm(SegmentationNetwork& network) {
     if (auto* unit = dynamic_cast<ConvUnit*>(module.get())) unit->Fold();
 }
 
+void FreezeConvolutions(SegmentationNetwork& network) {
+  for (const auto& module : network.modules(/*include_self=*/false))
+    if (auto* convolution = dynamic_cast<Convolution*>(module.get())) convolution->Freeze();
+}
+
 void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb,
                      SegmentationNetwork& network) {
   torch::NoGradGuard no_grad;

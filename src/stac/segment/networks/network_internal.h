@@ -49,10 +49,15 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name
 // Merges all batch normalizations into their convolutions. The network must be in evaluation mode.
 void FoldBatchNorm(SegmentationNetwork& network);
 
-// The reverse, to train on: gives `network`, just made, the weights of a folded network of the same
-// definition and class count; auxiliary heads stay as they are. Normalizations that were folded are
-// lost, so new ones are set by what they meet on `rgb`, several pictures as training sees them (at
-// least two), with which the output is the same in evaluation and in training mode.
+// Makes the way back to the input of a folded network fast. Its weights must stay what and where
+// they are from then on.
+void FreezeConvolutions(SegmentationNetwork& network);
+
+// The reverse of FoldBatchNorm, to train on: gives `network`, just made, the weights of a folded
+// network of the same definition and class count; auxiliary heads stay as they are. Normalizations
+// that were folded are lost, so new ones are set by what they meet on `rgb`, several pictures as
+// training sees them (at least two), with which the output is the same in evaluation and in
+// training mode.
 void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb,
                      SegmentationNetwork& network);
 

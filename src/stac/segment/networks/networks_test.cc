@@ -138,6 +138,31 @@ TEST(Networks, FoldingKeepsTheOutput) {
   }
 }
 
+TEST(Networks, FreezingKeepsTheOutputAndItsGradient) {
+  for (const std::string& name : NetworkNames()) {
+    auto network = *MakeNetwork(name, 4);
+    Disturb(*network);
+    network->eval();
+    network->DropTrainingHeads();
+    FoldBatchNorm(*network);
+    network->to(torch::kDouble);
+    const torch::Tensor rgb = torch::rand({1, 3, 70, 94}, torch::kDouble).requires_grad_();
+    const auto run = [&] {
+      const torch::Tensor logits = network->Forward(rgb)[0];
+      return std::pair(logits.detach(),
+                       torch::autograd::grad({logits.square().sum()}, {rgb}).front());
+    };
+    const auto [output, gradient] = run();
+    FreezeConvolutions(*network);
+    const auto [frozen_output, frozen_gradient] = run();
+    const auto same = [](const torch::Tensor& a, const torch::Tensor& b) {
+      return (a - b).abs().max().item<double>() < 1e-10 * b.abs().max().item<double>();
+    };
+    EXPECT_TRUE(same(frozen_output, output)) << name;
+    EXPECT_TRUE(same(frozen_gradient, gradient)) << name;
+  }
+}
+
 TEST(Networks, UnfoldingGivesTheFoldedOutputInBothModes) {
   for (const std::string& name : NetworkNames()) {
     auto folded = *MakeNetwork(name, 4), unfolded = *MakeNetwork(name, 4);
@@ -183,7 +208,8 @@ TEST(Networks, ContrastAboveTheLimitMakesNoDifference) {
     EXPECT_GT(difference(network->Forward(with_contrast(0.3))[0], limited), 1e-3) << name;
     network->set_contrast_limit(2 * contrast);
     EXPECT_LT(difference(network->Forward(strong)[0], free), 1e-4) << name;
-    EXPECT_TRUE(network->Forward(torch::full({1, 3, 64, 64}, 0.5))[0].isfinite().all().item<bool>());
+    EXPECT_TRUE(
+        network->Forward(torch::full({1, 3, 64, 64}, 0.5))[0].isfinite().all().item<bool>());
   }
 }
 
@@ -197,8 +223,8 @@ TEST(Networks, EachPictureHasItsOwnContrast) {
   pictures[1] *= 0.3;
   const torch::Tensor together = network->Forward(pictures)[0];
   for (int i = 0; i < 2; ++i)
-    EXPECT_TRUE(torch::allclose(together[i], network->Forward(pictures.narrow(0, i, 1))[0][0], 1e-3,
-                                1e-4));
+    EXPECT_TRUE(
+        torch::allclose(together[i], network->Forward(pictures.narrow(0, i, 1))[0][0], 1e-3, 1e-4));
 }
 
 Bytes SmallFile(bool half = true) {
@@ -239,7 +265,7 @@ TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
   ASSERT_TRUE(plain && half);
   const torch::Tensor rgb = torch::rand({1, 3, 64, 96}).requires_grad_();
   const auto run = [&rgb](const TorchNetwork& network) {
-    const torch::Tensor logits = network.forward(rgb);
+    const torch::Tensor logits = network.forward(rgb).Answer();
     return std::pair(logits.detach(),
                      torch::autograd::grad({logits.square().sum()}, {rgb}).front());
   };
@@ -251,7 +277,7 @@ TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
     return ((a - b).norm() / a.norm()).item<double>();
   };
   EXPECT_LT(error(expected, found), 0.03);
-  EXPECT_GT(error(expected, found), 0);  // it is not the same network
+  EXPECT_GT(error(expected, found), 0);                 // it is not the same network
   EXPECT_LT(error(expected_gradient, gradient), 0.25);  // some ReLUs change sides
 }
 

@@ -165,6 +165,7 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
     module->to(*HalfType(device));
     network.half_precision = true;
   }
+  FreezeConvolutions(*module);
   return network;
 }
 

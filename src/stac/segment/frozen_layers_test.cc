@@ -1,0 +1,126 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <functional>
+#include <string>
+
+#include "stac/segment/frozen_layers_internal.h"
+
+namespace stac {
+namespace {
+
+struct Case {
+  const char* name;
+  int64_t in, out, kernel_height, kernel_width;
+  ConvGeometry geometry;
+  bool own_way_back;
+};
+
+class FrozenConvolutionTest : public testing::TestWithParam<Case> {};
+
+at::Tensor GradientOf(const std::function<at::Tensor(const at::Tensor&)>& layer,
+                      const at::Tensor& at_x, const at::Tensor& by_output) {
+  const auto x = at_x.detach().clone().set_requires_grad(true);
+  return torch::autograd::grad({layer(x)}, {x}, {by_output}).front();
+}
+
+double Error(const at::Tensor& found, const at::Tensor& expected) {
+  EXPECT_EQ(found.sizes(), expected.sizes());
+  return (found - expected).abs().max().item().toDouble() / expected.abs().max().item().toDouble();
+}
+
+// In double precision and, as networks run, in floats by way of oneDNN with channels side by side.
+TEST_P(FrozenConvolutionTest, AnswersAndDifferentiatesAsAten) {
+  const Case& c = GetParam();
+  at::manual_seed(5);
+  for (const auto type : {at::kDouble, at::kFloat}) {
+    const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
+    const auto weight =
+        at::randn({c.out, c.in / c.geometry.groups, c.kernel_height, c.kernel_width}, type)
+            .contiguous(type == at::kDouble ? at::MemoryFormat::Contiguous
+                                            : at::MemoryFormat::ChannelsLast);
+    const auto bias = at::randn({c.out}, type);
+    const auto kernel = InputGradientKernel(weight, c.geometry);
+    EXPECT_EQ(kernel.defined(), c.own_way_back);
+    const auto frozen = [&](const at::Tensor& x) {
+      return FrozenConvolution(x, weight, bias, kernel, c.geometry);
+    };
+    const auto plain = [&](const at::Tensor& x) {
+      return at::conv2d(x, weight, bias, c.geometry.stride, c.geometry.padding, c.geometry.dilation,
+                        c.geometry.groups);
+    };
+    // Sizes that strides divide, and others.
+    for (const auto& [height, width] : {std::pair(24, 36), std::pair(25, 37), std::pair(26, 35)}) {
+      const auto x = at::randn({2, c.in, height, width}, type);
+      const auto expected = plain(x);
+      EXPECT_LT(Error(frozen(x), expected), tolerance);
+      const auto by_output = at::randn_like(expected);
+      EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)), tolerance)
+          << height << "x" << width;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, FrozenConvolutionTest,
+    testing::Values(
+        Case{"square", 5, 7, 3, 3, {.padding = {1, 1}}, true},
+        Case{"pointwise", 5, 7, 1, 1, {}, true}, Case{"unpadded", 4, 3, 5, 5, {}, true},
+        Case{"oblong", 4, 6, 1, 5, {.padding = {0, 2}}, true},
+        Case{"dilated", 4, 6, 3, 3, {.padding = {4, 4}, .dilation = {4, 4}}, true},
+        Case{"unevenly_dilated", 4, 6, 3, 3, {.padding = {1, 2}, .dilation = {1, 2}}, true},
+        Case{"grouped", 6, 8, 3, 3, {.padding = {1, 1}, .groups = 2}, true},
+        Case{"depthwise", 6, 6, 5, 5, {.padding = {4, 4}, .dilation = {2, 2}, .groups = 6}, true},
+        Case{"padded_beyond_itself", 4, 6, 1, 1, {.padding = {1, 1}}, false},
+        Case{"stem", 3, 8, 3, 3, {.stride = {2, 2}, .padding = {1, 1}}, true},
+        Case{"large_stem", 3, 8, 7, 7, {.stride = {2, 2}, .padding = {3, 3}}, true},
+        Case{"unpadded_stem", 3, 8, 4, 4, {.stride = {2, 2}}, true},
+        Case{"patches", 1, 8, 4, 4, {.stride = {4, 4}}, true},
+        Case{"sparse", 1, 8, 2, 2, {.stride = {3, 3}}, true},
+        Case{"strided_depthwise",
+             6,
+             6,
+             3,
+             3,
+             {.stride = {2, 2}, .padding = {3, 3}, .dilation = {3, 3}, .groups = 6},
+             true},
+        Case{"strided_depthwise_without_gaps",
+             6,
+             6,
+             3,
+             3,
+             {.stride = {2, 2}, .padding = {1, 1}, .groups = 6},
+             false},
+        Case{"strided_wide", 16, 8, 3, 3, {.stride = {2, 2}, .padding = {1, 1}}, false},
+        Case{"strided_one_way", 2, 8, 3, 3, {.stride = {2, 1}, .padding = {1, 1}}, false}),
+    [](const auto& test) { return std::string(test.param.name); });
+
+// A frozen layer in a network may be asked for without a gradient, too.
+TEST(FrozenConvolutionTest, WithoutAGradientIsThePlainOne) {
+  at::manual_seed(6);
+  const auto weight = at::randn({4, 3, 3, 3}), x = at::randn({1, 3, 8, 8});
+  const ConvGeometry geometry{.padding = {1, 1}};
+  const auto y = FrozenConvolution(x, weight, {}, InputGradientKernel(weight, geometry), geometry);
+  EXPECT_FALSE(y.requires_grad());
+  EXPECT_LT(Error(y, at::conv2d(x, weight, {}, 1, 1)), 1e-5);
+}
+
+TEST(FrozenPreluTest, AnswersAndDifferentiatesAsAten) {
+  at::manual_seed(7);
+  for (const int64_t slopes : {1, 6}) {
+    for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+      const auto slope = at::randn({slopes}, at::kDouble);
+      auto x = at::randn({2, 6, 5, 7}, at::kDouble).contiguous(format);
+      x[0][0][0][0] = 0;
+      const auto frozen = [&](const at::Tensor& v) { return FrozenPrelu(v, slope); };
+      const auto plain = [&](const at::Tensor& v) { return at::prelu(v, slope); };
+      EXPECT_TRUE(at::equal(frozen(x), plain(x)));
+      const auto by_output = at::randn_like(x);
+      EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)), 1e-12);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stac

@@ -1,0 +1,218 @@
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "stac/base/file.h"
+#include "stac/base/test_folder.h"
+#include "stac/segment/segmenter.h"
+#include "stac/segment/test_frame.h"
+#include "stac/segment/torch_segmenter_internal.h"
+
+namespace stac {
+namespace {
+
+class TorchScriptTest : public testing::Test {
+ protected:
+  std::string Path() const { return (folder_ / "tiny.pt").string(); }
+  Result<std::unique_ptr<Segmenter>> LoadSource(const std::string& source) const {
+    Save(Module(source));
+    return LoadSegmenter(Path());
+  }
+  static torch::jit::Module Module(const std::string& source) {
+    torch::jit::Module module("Tiny");
+    module.register_parameter("w", at::ones({1, 3, 1, 1}), false);
+    module.define(source + "\n");
+    return module;
+  }
+  void Save(const torch::jit::Module& module) const { module.save(Path()); }
+  const TestFolder folder_;
+};
+
+TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
+  const Frame frame = RandomFrame(32, 16);
+  LabelMap labels;
+  for (const char* output : {"y", "(y, x)", "[y, x]", "{'out': y}", "{'aux': x[:, :2], 'out': y}",
+                             "{'first': y, 'second': x}", "({'out': y}, x)"}) {
+    const auto segmenter =
+        LoadSource(std::string("def forward(self, x):\n  y = x * self.w\n  return ") + output);
+    ASSERT_TRUE(segmenter) << output << ": " << segmenter.error().message;
+    EXPECT_EQ((*segmenter)->info().class_count, 3);
+    EXPECT_EQ((*segmenter)->info().parameters, 3);
+    EXPECT_EQ((*segmenter)->info().name, "tiny");
+    EXPECT_EQ((*segmenter)->info().hash.size(), 16u);
+    const auto result = (*segmenter)->RunWithGradient(frame, {});
+    ASSERT_TRUE(result) << result.error().message;
+    if (labels.empty()) labels = result->labels;
+    EXPECT_EQ(result->labels, labels) << output;
+  }
+}
+
+// A network with all that is put in the place of its own layers, ending as `ending` says: logits y
+// of 5 classes, an eighth as large as x.
+torch::jit::Module Layered(const std::string& ending) {
+  at::manual_seed(11);
+  torch::jit::Module module("Layered");
+  const auto add = [&](const char* name, at::IntArrayRef sizes, double scale) {
+    module.register_parameter(name, at::randn(sizes) * scale, false);
+  };
+  add("stem", {8, 3, 3, 3}, 0.3);
+  add("stem_bias", {8}, 0.3);
+  add("depthwise", {8, 1, 3, 3}, 0.4);
+  add("down", {8, 1, 3, 3}, 0.4);
+  add("slope", {8}, 0.5);
+  add("wide", {12, 8, 3, 3}, 0.2);
+  add("dilated", {12, 12, 3, 3}, 0.15);
+  add("head", {6, 12, 1, 1}, 1.5);
+  module.define(R"(
+def forward(self, x):
+  y = torch.conv2d(x * 2 - 1, self.stem, self.stem_bias, [2, 2], [1, 1], [1, 1], 1)
+  y = torch.prelu(y, self.slope)
+  y = y + torch.conv2d(y, self.depthwise, None, [1, 1], [2, 2], [2, 2], 8)
+  y = torch.prelu(torch.conv2d(y, self.down, None, [2, 2], [1, 1], [1, 1], 8), self.slope)
+  y = torch.relu(torch.conv2d(y, self.wide, None, [2, 2], [1, 1], [1, 1], 1))
+  y = torch.relu(torch.conv2d(y, self.dilated, None, [1, 1], [2, 2], [2, 2], 1))
+  y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
+)" + ending + "\n");
+  module.eval();
+  return module;
+}
+
+struct NetworkEnding {
+  std::string source;
+  bool enlarges = false;  // seen, and left to do
+};
+const std::vector<NetworkEnding> kEndings = {
+    // Enlarged by 8, with and without aligned corners, and one class cut off.
+    {"  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False, None, None)[:, :5]",
+     true},
+    {"  y = torch.upsample_bilinear2d(y, [8 * y.size(2) - 7, 8 * y.size(3) - 7], True)\n"
+     "  return y[:, :5, :x.size(2) - 8, :x.size(3) - 8]",
+     true},
+    {"  y = torch.upsample_bilinear2d(y, [8 * y.size(2), 8 * y.size(3)], False)\n"
+     "  return y[:, :, :-1, :x.size(3) - 1]",
+     true},
+    // By no whole factor.
+    {"  y = torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], True)\n"
+     "  return y[:, :, :, :]",
+     true},
+    // Enlarged, but not at the end, not to a size, not from the first class on, or in a dictionary.
+    {"  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False) * 0.9"},
+    {"  return torch.upsample_bilinear2d(y, None, False, [8., 8.])"},
+    {"  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)[:, 1:]"},
+    {"  return {'out': torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)}"},
+    // Not enlarged.
+    {"  return y"}};
+
+// What is put in the place of a network's own layers changes its answers and gradients by rounding
+// only.
+TEST_F(TorchScriptTest, FasterLayersGiveWhatTheNetworkGives) {
+  at::manual_seed(12);
+  for (const auto& [ending, enlarges] : kEndings) {
+    const torch::jit::Module module = Layered(ending);
+    Save(module);
+    const auto network = OpenTorchScript(Path(), at::kCPU);
+    ASSERT_TRUE(network) << ending << ": " << network.error().message;
+    for (const auto& [height, width] : {std::pair(64, 96), std::pair(48, 40)}) {
+      const auto rgb = at::rand({2, 3, height, width});
+      const auto run = [&](const auto& forward) {
+        const auto x = rgb.clone().set_requires_grad(true);
+        const at::Tensor logits = forward(x);
+        const auto by_x = torch::autograd::grad({logits.square().sum()}, {x}).front();
+        return std::pair(logits.detach(), by_x);
+      };
+      const auto [expected, expected_by_x] = run([&module](const at::Tensor& x) {
+        torch::jit::Module copy = module;
+        const c10::IValue output = copy.forward({x});
+        return output.isTensor() ? output.toTensor() : output.toGenericDict().at("out").toTensor();
+      });
+      const auto [found, by_x] =
+          run([&network](const at::Tensor& x) { return network->forward(x).Answer(); });
+      ASSERT_EQ(found.sizes(), expected.sizes()) << ending;
+      EXPECT_EQ(network->forward(rgb).enlargement.has_value(), enlarges) << ending;
+      const auto error = [](const at::Tensor& a, const at::Tensor& b) {
+        return ((a - b).abs().max() / b.abs().max()).item().toDouble();
+      };
+      EXPECT_LT(error(found, expected), 1e-5) << ending;
+      EXPECT_LT(error(by_x, expected_by_x), 1e-4) << ending;
+    }
+  }
+}
+
+// Labels and the loss come from the small logits where that is possible.
+TEST_F(TorchScriptTest, TheLossIsThatOfTheWholeAnswer) {
+  for (const auto& [ending, enlarges] : kEndings) {
+    if (ending == "  return y") continue;  // whose loss is that of the small logits
+    const torch::jit::Module module = Layered(ending);
+    Save(module);
+    const auto segmenter = LoadSegmenter(Path(), {.device = "cpu"});
+    ASSERT_TRUE(segmenter) << segmenter.error().message;
+    const Frame frame = RandomFrame(96, 64);
+    const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
+    const auto result = (*segmenter)->RunWithGradient(frame, objective);
+    ASSERT_TRUE(result) << result.error().message;
+    const auto network = OpenTorchScript(Path(), at::kCPU);
+    const auto planes = PlanesFromFrame(frame, at::kFloat);
+    const auto luma = planes.luma.set_requires_grad(true);
+    const auto rgb = RgbFromPlanes(planes, frame.color());
+    const auto logits = network->forward(rgb).Answer();
+    if (logits.size(2) != 64 || logits.size(3) != 96) continue;  // the frame is padded for it
+    const auto value = ObjectiveValue(logits, objective, 0);
+    const auto by_luma = torch::autograd::grad({value}, {luma}).front();
+    EXPECT_NEAR(result->objective, value.item().toDouble(), 1e-5) << ending;
+    const auto found = at::from_blob(const_cast<float*>(result->gradients[0].y.data()),
+                                     {1, 1, 64, 96}, at::kFloat);
+    EXPECT_LT(((found - by_luma).abs().max() / by_luma.abs().max()).item().toDouble(), 1e-4)
+        << ending;
+    const LabelMap expected = LabelsFromLogits(logits);
+    int different = 0;
+    for (int y = 0; y < 64; ++y)
+      for (int x = 0; x < 96; ++x) different += result->labels(x, y) != expected(x, y);
+    EXPECT_LE(different, 1) << ending;
+  }
+}
+
+TEST_F(TorchScriptTest, HalfPrecisionNeedsAGpu) {
+  ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x * self.w"));
+  const auto refused = LoadSegmenter(Path(), {.device = "cpu", .precision = Precision::kHalf});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("half precision"), std::string::npos)
+      << refused.error().message;
+}
+
+TEST_F(TorchScriptTest, SaysWhatIsWrongWithAFile) {
+  const auto expect = [](const Result<std::unique_ptr<Segmenter>>& segmenter,
+                         const std::string& part) {
+    ASSERT_FALSE(segmenter);
+    const std::string& message = segmenter.error().message;
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  };
+  expect(LoadSegmenter("/nowhere/net.pt"), "/nowhere/net.pt");
+  ASSERT_TRUE(WriteFile(Path(), "this is not a network"));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  ASSERT_TRUE(WriteFile(Path(), ""));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  ASSERT_TRUE(WriteFile(Path(), "STACNET1"));
+  expect(LoadSegmenter(Path()), Path());
+  expect(LoadSource("def forward(self, x):\n  return x[:, 0]"), "shape [1,256,256]");
+  expect(LoadSource("def forward(self, x):\n  return 3"), "not a tensor");
+  expect(LoadSource("def forward(self, x):\n  assert x.shape[1] == 4, 'four channels'\n"
+                    "  return x"),
+         "four channels");
+  // Truncated in the middle.
+  ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x"));
+  auto bytes = ReadFile(Path());
+  ASSERT_TRUE(bytes);
+  bytes->resize(bytes->size() / 2);
+  ASSERT_TRUE(WriteFile(Path(), *bytes));
+  expect(LoadSegmenter(Path()), "is not a TorchScript network");
+  expect(LoadSegmenter(Path(), {.device = "tpu"}), "unknown device 'tpu'");
+}
+
+}  // namespace
+}  // namespace stac
