@@ -12,8 +12,8 @@ namespace stac {
 }  // namespace stac
 
 // Preconditions of our own code (never of input): a broken one stops the program with the values.
-#define STAC_CHECK(condition)                                          \
-  do {                                                                 \
+#define STAC_CHECK(condition)                                              \
+  do {                                                                     \
     if (!(condition)) ::stac::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 

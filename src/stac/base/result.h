@@ -37,16 +37,16 @@ template <typename... Args>
 #define STAC_CONCAT(a, b) STAC_CONCAT_INNER(a, b)
 
 // Returns the error of `expression` from the enclosing function, if it has one.
-#define STAC_RETURN_IF_ERROR(expression)                                                  \
-  do {                                                                                    \
-    if (auto stac_status = (expression); !stac_status)                                    \
-      return tl::unexpected<::stac::Error>(std::move(stac_status).error());               \
+#define STAC_RETURN_IF_ERROR(expression)                                    \
+  do {                                                                      \
+    if (auto stac_status = (expression); !stac_status)                      \
+      return tl::unexpected<::stac::Error>(std::move(stac_status).error()); \
   } while (false)
 
 // STAC_ASSIGN_OR_RETURN(Frame frame, source->Next()): declares `frame`, or returns the error.
-#define STAC_ASSIGN_OR_RETURN(declaration, expression)                                    \
+#define STAC_ASSIGN_OR_RETURN(declaration, expression) \
   STAC_ASSIGN_OR_RETURN_INNER(STAC_CONCAT(stac_result_, __LINE__), declaration, expression)
-#define STAC_ASSIGN_OR_RETURN_INNER(result, declaration, expression)                      \
-  auto result = (expression);                                                             \
-  if (!result) return tl::unexpected<::stac::Error>(std::move(result).error());           \
+#define STAC_ASSIGN_OR_RETURN_INNER(result, declaration, expression)            \
+  auto result = (expression);                                                   \
+  if (!result) return tl::unexpected<::stac::Error>(std::move(result).error()); \
   declaration = std::move(result).value()

@@ -44,7 +44,8 @@ double LinearLogRate(const std::vector<RatePoint>& curve, double accuracy) {
 // Bjontegaard's own method, written from VCEG-M33: one cubic through the four points of log rate
 // over quality, the difference integrated over the range that both cover. Three Gauss points
 // integrate a cubic exactly.
-double VcegM33BdRate(const std::vector<RatePoint>& reference, const std::vector<RatePoint>& tested) {
+double VcegM33BdRate(const std::vector<RatePoint>& reference,
+                     const std::vector<RatePoint>& tested) {
   const auto cubic = [](const std::vector<RatePoint>& curve, double at) {
     double sum = 0;
     for (size_t i = 0; i < 4; ++i) {
@@ -188,7 +189,8 @@ TEST(CompareCurves, AgreesWithTheMethodOfVcegM33) {
   EXPECT_NEAR(VcegM33BdRate(kFirst, kSecond), 31.397374054908013, 1e-6);
   EXPECT_NEAR(VcegM33BdRate(kAnchor, kTest), -4.420462706090111, 1e-6);
   // On curves as smooth as these, monotone cubics differ by hundredths of a percent.
-  EXPECT_NEAR(CompareCurves(kFirst, kSecond)->bd_rate_percent, VcegM33BdRate(kFirst, kSecond), 0.02);
+  EXPECT_NEAR(CompareCurves(kFirst, kSecond)->bd_rate_percent, VcegM33BdRate(kFirst, kSecond),
+              0.02);
   EXPECT_NEAR(CompareCurves(kAnchor, kTest)->bd_rate_percent, VcegM33BdRate(kAnchor, kTest), 0.02);
 }
 

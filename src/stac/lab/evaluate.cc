@@ -22,8 +22,7 @@ namespace fs = std::filesystem;
 
 bool NeedsImportance(const std::vector<PointSpec>& points, size_t network, size_t clip) {
   return std::any_of(points.begin(), points.end(), [&](const PointSpec& point) {
-    return point.network == network && point.clip == clip &&
-           point.spec.NeedsAccuracyGradients();
+    return point.network == network && point.clip == clip && point.spec.NeedsAccuracyGradients();
   });
 }
 

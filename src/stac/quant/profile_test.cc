@@ -1,4 +1,3 @@
-#include "stac/base/test_folder.h"
 #include "stac/quant/profile.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +6,7 @@
 #include <string>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 
 namespace stac {
 namespace {

@@ -5,8 +5,7 @@
 namespace stac {
 
 ConfusionMatrix::ConfusionMatrix(int class_count)
-    : class_count_(class_count),
-      counts_(static_cast<size_t>(class_count) * (class_count + 1)) {
+    : class_count_(class_count), counts_(static_cast<size_t>(class_count) * (class_count + 1)) {
   STAC_CHECK(class_count > 0 && class_count < 255);
 }
 
@@ -50,8 +49,7 @@ double ConfusionMatrix::Iou(int class_index) const {
   for (int i = 0; i < class_count_; ++i) {
     in_prediction += counts_[static_cast<size_t>(i) * (class_count_ + 1) + class_index];
   }
-  const int64_t both =
-      counts_[static_cast<size_t>(class_index) * (class_count_ + 1) + class_index];
+  const int64_t both = counts_[static_cast<size_t>(class_index) * (class_count_ + 1) + class_index];
   const int64_t either = in_truth + in_prediction - both;
   return either == 0 ? -1.0 : static_cast<double>(both) / static_cast<double>(either);
 }

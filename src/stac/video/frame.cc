@@ -34,8 +34,8 @@ Frame::Frame(int width, int height, ColorSpec color)
   const size_t size_y = static_cast<size_t>(stride_y) * height;
   const size_t size_c = static_cast<size_t>(stride_c) * (height / 2);
   std::shared_ptr<uint8_t> buffer(
-      static_cast<uint8_t*>(::operator new(size_y + 2 * size_c, std::align_val_t{64})),
-      [](uint8_t* p) { ::operator delete(p, std::align_val_t{64}); });
+      static_cast<uint8_t*>(::operator new (size_y + 2 * size_c, std::align_val_t{64})),
+      [](uint8_t* p) { ::operator delete (p, std::align_val_t{64}); });
   planes_[0] = {buffer.get(), width, height, stride_y};
   planes_[1] = {buffer.get() + size_y, width / 2, height / 2, stride_c};
   planes_[2] = {buffer.get() + size_y + size_c, width / 2, height / 2, stride_c};

@@ -23,7 +23,7 @@ struct ColorSpec {
   friend bool operator==(const ColorSpec&, const ColorSpec&) = default;
 };
 
-std::string ToString(const ColorSpec& color);              // for example "bt709/limited"
+std::string ToString(const ColorSpec& color);               // for example "bt709/limited"
 Result<ColorSpec> ParseColorSpec(const std::string& text);  // the inverse of ToString
 
 // One plane of 8-bit samples, borrowed.

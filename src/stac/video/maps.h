@@ -4,7 +4,8 @@
 
 #include "stac/base/grid.h"
 
-// Plain per-frame maps. Names say which frame a map belongs to: levels_in_now = Warp(levels_in_then).
+// Plain per-frame maps. Names say which frame a map belongs to: levels_in_now =
+// Warp(levels_in_then).
 
 namespace stac {
 

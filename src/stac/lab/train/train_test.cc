@@ -114,7 +114,8 @@ TEST_F(Train, ATrainedNetworkIsTrainedOn) {
     EXPECT_LT((network->Forward(rgb)[0] - expected).abs().max().item<double>(),
               1e-3 * expected.abs().max().item<double>());
 
-  // Half of the first network's weights, half of what a second run makes of it, and a mean of three.
+  // Half of the first network's weights, half of what a second run makes of it, and a mean of
+  // three.
   const auto weights = [&](const char* name) {
     const auto file = ReadFile(folder_ / name / "network.stacnet");
     return DecodeStacnet(*file)->network->parameters();

@@ -38,8 +38,7 @@ EdgeNetwork::EdgeNetwork(int classes) {
 }
 
 std::vector<torch::Tensor> EdgeNetwork::Forward(const torch::Tensor& rgb) {
-  const torch::Tensor at4 =
-      quarter2_->forward(quarter_->forward(stem_->forward(Normalized(rgb))));
+  const torch::Tensor at4 = quarter2_->forward(quarter_->forward(stem_->forward(Normalized(rgb))));
   const torch::Tensor at8 = eighth2_->forward(eighth1_->forward(at4));
   const torch::Tensor at16 = sixteenth2_->forward(sixteenth1_->forward(at8));
   const torch::Tensor at32 = bottom2_->forward(bottom1_->forward(at16));

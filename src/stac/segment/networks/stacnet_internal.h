@@ -31,8 +31,9 @@ struct WeightShare {
   double share = 0;
 };
 
-// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `others`, of the
-// same definition and class count, an average of all is stored; what they leave of 1 is its share.
+// half: 16-bit floats, else 32-bit. `network` (a `definition`) is not changed. With `others`, of
+// the same definition and class count, an average of all is stored; what they leave of 1 is its
+// share.
 Result<Bytes> EncodeStacnet(const SegmentationNetwork& network, const std::string& definition,
                             int classes, const std::string& note, bool half,
                             std::span<const WeightShare> others = {});
