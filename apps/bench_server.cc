@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -8,13 +12,19 @@
 #include "command.h"
 #include "network_files.h"
 #include "stac/allocate/sensitivity.h"
+#include "stac/base/file.h"
 #include "stac/base/log.h"
 #include "stac/base/progress.h"
 #include "stac/capture/frame_source.h"
+#include "stac/segment/networks/networks.h"
 #include "stac/segment/segmenter.h"
 
 namespace stac {
 namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kCityscapesClasses = 19;
 
 struct Options {
   std::string network = DefaultNetwork();
@@ -57,6 +67,38 @@ double MedianRatio(const std::vector<double>& with, const std::vector<double>& w
   return Median(std::move(ratios));
 }
 
+// The file of a network, or of one with random weights that is there as long as this is.
+class NetworkFile {
+ public:
+  NetworkFile() = default;
+  NetworkFile(const NetworkFile&) = delete;
+  NetworkFile& operator=(const NetworkFile&) = delete;
+  ~NetworkFile() {
+    std::error_code ignored;
+    if (!folder_.empty()) fs::remove_all(folder_, ignored);
+  }
+
+  // name: a file's, or a definition's.
+  Status Open(const std::string& name) {
+    path_ = name;
+    const auto& definitions = NetworkNames();
+    std::error_code ignored;
+    if (fs::exists(name, ignored) ||
+        std::find(definitions.begin(), definitions.end(), name) == definitions.end()) {
+      return OkStatus();
+    }
+    STAC_ASSIGN_OR_RETURN(const Bytes bytes, UntrainedNetwork(name, kCityscapesClasses));
+    folder_ = fs::temp_directory_path() / fmt::format("stac_bench_{}", getpid());
+    STAC_RETURN_IF_ERROR(MakeFolder(folder_));
+    path_ = folder_ / (name + ".stacnet");
+    return WriteFile(path_, bytes);
+  }
+  std::string path() const { return path_.string(); }
+
+ private:
+  fs::path folder_, path_;
+};
+
 Result<Frame> FirstFrame(const Options& options) {
   STAC_ASSIGN_OR_RETURN(const auto size, ParseSize(options.size));
   const std::string input = options.input.empty()
@@ -86,10 +128,13 @@ Result<double> LabelsChangedByPrecision(const Options& options, Segmenter& segme
   return 100.0 * static_cast<double>(changed) / static_cast<double>(expected.labels.size());
 }
 
-Status RunBench(const Options& options) {
+Status RunBench(Options options) {
   if (options.network.empty()) {
     return Fail("no network: name a TorchScript file or one of our weight files with --network");
   }
+  NetworkFile file;
+  STAC_RETURN_IF_ERROR(file.Open(options.network));
+  options.network = file.path();
   STAC_ASSIGN_OR_RETURN(const Frame frame, FirstFrame(options));
 #if STAC_HAS_DEVICE
   if (options.devices > 0) {
@@ -189,6 +234,7 @@ void AddBenchServer(CLI::App& bench) {
   CLI::App* command = AddCommand(
       bench, "server", "A network's labels, and what the gradient costs on top.",
       "  stac bench server --network deeplab.pt --size 1280x720 --json\n"
+      "  stac bench server --network bisenet --device cuda --size 2048x1024\n"
 #if STAC_HAS_DEVICE
       "  stac bench server --devices 16 --max-load 0.8\n"
 #endif
@@ -196,7 +242,10 @@ void AddBenchServer(CLI::App& bench) {
       "less that of labels alone; reduced: taken on a smaller frame (stac server "
       "--gradient-downscale).\n",
       [options] { return RunBench(*options); });
-  command->add_option("--network", options->network, "TorchScript (.pt) or own weights (.stacnet)")
+  command
+      ->add_option("--network", options->network,
+                   fmt::format("TorchScript (.pt), own weights (.stacnet), or {}: random weights",
+                               fmt::join(NetworkNames(), ", ")))
       ->capture_default_str();
   command->add_option("--size", options->size, "Of the frame")->capture_default_str();
   command->add_option("--input", options->input,

@@ -3,6 +3,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <tuple>
+#include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
 
@@ -27,18 +29,24 @@ bool ForOneDnn(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
-at::Tensor ByAten(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const ConvGeometry& geometry) {
+// Not for autograd.
+at::Tensor Convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                     const ConvGeometry& geometry) {
+  if (ForOneDnn(x)) {
+    return at::mkldnn_convolution(x, weight, bias, geometry.padding, geometry.stride,
+                                  geometry.dilation, geometry.groups);
+  }
   return at::conv2d(x, weight, bias, geometry.stride, geometry.padding, geometry.dilation,
                     geometry.groups);
 }
 
-// Not for autograd.
-at::Tensor Convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     const ConvGeometry& geometry) {
-  if (!ForOneDnn(x)) return ByAten(x, weight, bias, geometry);
-  return at::mkldnn_convolution(x, weight, bias, geometry.padding, geometry.stride,
-                                geometry.dilation, geometry.groups);
+// What a library makes of it, which looks at nothing of x but its shape.
+at::Tensor LibraryGradient(const at::Tensor& by_output, const at::Tensor& weight,
+                           const ConvGeometry& geometry, const at::Tensor& like_x) {
+  return std::get<0>(at::convolution_backward(
+      by_output, like_x, weight, at::IntArrayRef{weight.size(0)}, geometry.stride, geometry.padding,
+      geometry.dilation, /*transposed=*/false, at::IntArrayRef{0, 0}, geometry.groups,
+      {true, false, false}));
 }
 
 // ---- Stride 1 ----
@@ -149,35 +157,45 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const ConvParts& parts) {
     const ConvGeometry& geometry = parts.geometry;
-    context->save_for_backward({parts.gradient_kernel});
-    context->saved_data["stride"] = geometry.stride;
-    context->saved_data["padding"] = geometry.padding;
-    context->saved_data["dilation"] = geometry.dilation;
-    context->saved_data["groups"] = geometry.groups;
-    context->saved_data["size"] = std::array<int64_t, 2>{x.size(2), x.size(3)};
-    context->saved_data["spread"] = Spread(parts.weight, geometry);
     const at::Tensor y = Convolved(x, parts.weight, parts.bias, geometry);
+    const bool own_way = parts.gradient_kernel.defined();
+    context->save_for_backward({own_way ? parts.gradient_kernel : parts.weight});
+    auto& saved = context->saved_data;
+    saved["own_way"] = own_way;
+    saved["stride"] = geometry.stride;
+    saved["padding"] = geometry.padding;
+    saved["dilation"] = geometry.dilation;
+    saved["groups"] = geometry.groups;
+    saved["spread"] = Spread(parts.weight, geometry);
+    saved["x_size"] = x.sizes();
     // Passes over a map and its gradient are several times faster if both are laid out alike.
-    context->saved_data["x_format"] = static_cast<int64_t>(x.suggest_memory_format());
-    context->saved_data["y_format"] = static_cast<int64_t>(y.suggest_memory_format());
+    saved["x_format"] = static_cast<int64_t>(x.suggest_memory_format());
+    saved["y_format"] = static_cast<int64_t>(y.suggest_memory_format());
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& by_output) {
     auto& saved = context->saved_data;
     const auto pair = [&](const char* name) { return saved[name].to<std::array<int64_t, 2>>(); };
+    const auto format = [&](const char* name) {
+      return static_cast<at::MemoryFormat>(saved[name].toInt());
+    };
     const ConvGeometry geometry{.stride = pair("stride"),
                                 .padding = pair("padding"),
                                 .dilation = pair("dilation"),
                                 .groups = saved["groups"].toInt()};
-    const auto format = [&](const char* name) {
-      return static_cast<at::MemoryFormat>(saved[name].toInt());
-    };
     const at::Tensor by = by_output.front().contiguous(format("y_format"));
     const at::Tensor kernel = context->get_saved_variables().front();
-    const at::Tensor by_x = HasStride(geometry) ? PhaseGradient(by, kernel, saved["spread"].toInt(),
-                                                                geometry, pair("size"))
-                                                : TurnedGradient(by, kernel, geometry);
+    const std::vector<int64_t> size = saved["x_size"].toIntVector();
+    at::Tensor by_x;
+    if (!saved["own_way"].toBool()) {
+      by_x = LibraryGradient(by, kernel, geometry,
+                             at::empty(size, by.options().memory_format(format("x_format"))));
+    } else if (HasStride(geometry)) {
+      by_x = PhaseGradient(by, kernel, saved["spread"].toInt(), geometry, {size[2], size[3]});
+    } else {
+      by_x = TurnedGradient(by, kernel, geometry);
+    }
     return {by_x.contiguous(format("x_format")), {}};
   }
 };
@@ -220,7 +238,6 @@ at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geo
 at::Tensor FrozenConvolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                              const at::Tensor& gradient_kernel, const ConvGeometry& geometry) {
   if (ForwardOnly(x)) return Convolved(x, weight, bias, geometry);
-  if (!gradient_kernel.defined()) return ByAten(x, weight, bias, geometry);
   return ConvFunction::apply(x, ConvParts{weight, bias, gradient_kernel, geometry});
 }
 

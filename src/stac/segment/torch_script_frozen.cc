@@ -23,16 +23,17 @@ std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), 
 using OptionalTensor = decltype(c10::IValue().toOptional<at::Tensor>());
 
 at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
-                       const at::Tensor& gradient_kernel, at::IntArrayRef stride,
+                       const OptionalTensor& gradient_kernel, at::IntArrayRef stride,
                        at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
-  return FrozenConvolution(x, weight, bias.value_or(at::Tensor()), gradient_kernel,
+  const at::Tensor none;
+  return FrozenConvolution(x, weight, bias.value_or(none), gradient_kernel.value_or(none),
                            {Pair(stride), Pair(padding), Pair(dilation), groups});
 }
 
 // What graphs call in the place of ATen's operations.
 TORCH_LIBRARY(stac, library) {
   library.def(
-      "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor gradient_kernel, int[] stride, "
+      "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor? gradient_kernel, int[] stride, "
       "int[] padding, int[] dilation, int groups) -> Tensor",
       &Convolution);
   library.def("prelu(Tensor x, Tensor slopes) -> Tensor", &FrozenPrelu);
@@ -88,10 +89,10 @@ bool ReplaceConvolution(Node& node, bool channels_last) {
   }
   const auto gradient_kernel =
       InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups});
-  if (!gradient_kernel.defined()) return false;
+  Value* back = gradient_kernel.defined() ? graph.insertConstant(gradient_kernel)
+                                          : graph.insertConstant(c10::IValue());
   Replace(node, "convolution",
-          {in->x, kernel, in->bias, graph.insertConstant(gradient_kernel), in->stride, in->padding,
-           in->dilation, in->groups});
+          {in->x, kernel, in->bias, back, in->stride, in->padding, in->dilation, in->groups});
   return true;
 }
 

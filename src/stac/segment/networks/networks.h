@@ -22,6 +22,9 @@ struct NetworkCost {
 // What a network costs on a picture of the given size (multiples of 32).
 Result<NetworkCost> MeasureNetworkCost(const std::string& name, int classes, int width, int height);
 
+// A weight file of that network with random weights, the same each time: for measuring its time.
+Result<Bytes> UntrainedNetwork(const std::string& name, int classes);
+
 // True if the bytes begin as our weight files (.stacnet) do.
 bool IsStacnet(ByteSpan bytes);
 

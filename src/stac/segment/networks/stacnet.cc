@@ -139,6 +139,12 @@ Result<Stacnet> DecodeStacnet(ByteSpan bytes) {
   }
 }
 
+Result<Bytes> UntrainedNetwork(const std::string& name, int classes) {
+  torch::manual_seed(1);
+  STAC_ASSIGN_OR_RETURN(const auto network, MakeNetwork(name, classes));
+  return EncodeStacnet(*network, name, classes, "random weights", /*half=*/false);
+}
+
 bool IsStacnet(ByteSpan bytes) {
   return bytes.size() >= kMagic.size() && AsText(bytes.first(kMagic.size())) == kMagic;
 }
