@@ -3,7 +3,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
-#include <string>
+#include <ostream>
 
 #include "stac/segment/frozen_layers_internal.h"
 
@@ -15,6 +15,8 @@ struct Case {
   int64_t in, out, kernel_height, kernel_width;
   ConvGeometry geometry;
   bool own_way_back;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 };
 
 class FrozenConvolutionTest : public testing::TestWithParam<Case> {};
@@ -78,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"unpadded_stem", 3, 8, 4, 4, {.stride = {2, 2}}, true},
         Case{"patches", 1, 8, 4, 4, {.stride = {4, 4}}, true},
         Case{"sparse", 1, 8, 2, 2, {.stride = {3, 3}}, true},
-        Case{"strided_depthwise",
+        Case{"strided_dilated_depthwise",
              6,
              6,
              3,
@@ -93,8 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
              {.stride = {2, 2}, .padding = {1, 1}, .groups = 6},
              false},
         Case{"strided_wide", 16, 8, 3, 3, {.stride = {2, 2}, .padding = {1, 1}}, false},
-        Case{"strided_one_way", 2, 8, 3, 3, {.stride = {2, 1}, .padding = {1, 1}}, false}),
-    [](const auto& test) { return std::string(test.param.name); });
+        Case{"strided_one_way", 2, 8, 3, 3, {.stride = {2, 1}, .padding = {1, 1}}, false}));
 
 // A frozen layer in a network may be asked for without a gradient, too.
 TEST(FrozenConvolutionTest, WithoutAGradientIsThePlainOne) {

@@ -1,5 +1,6 @@
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/library.h>
 
 #include <array>
@@ -117,7 +118,9 @@ void ReplaceLayers(Block& block, bool channels_last) {
 
 torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device) {
   torch::jit::Module frozen = torch::jit::freeze(network);
-  ReplaceLayers(*frozen.get_method("forward").graph()->block(), device.is_cpu());
+  const auto graph = frozen.get_method("forward").graph();
+  ReplaceLayers(*graph->block(), device.is_cpu());
+  torch::jit::EliminateDeadCode(graph);  // kernels as they were
   return frozen;
 }
 

@@ -26,6 +26,7 @@ class TorchScriptTest : public testing::Test {
   static torch::jit::Module Module(const std::string& source) {
     torch::jit::Module module("Tiny");
     module.register_parameter("w", at::ones({1, 3, 1, 1}), false);
+    module.register_attribute("runs", c10::IntType::get(), 0);
     module.define(source + "\n");
     return module;
   }
@@ -141,6 +142,22 @@ TEST_F(TorchScriptTest, FasterLayersGiveWhatTheNetworkGives) {
       EXPECT_LT(error(by_x, expected_by_x), 1e-4) << ending;
     }
   }
+}
+
+// Networks that change themselves keep doing so.
+TEST_F(TorchScriptTest, ANetworkWithAMemoryRuns) {
+  torch::jit::Module module = Module(R"(
+def forward(self, x):
+  self.runs = self.runs + 1
+  return torch.conv2d(x, self.w.expand([4, 3, 1, 1])) * self.runs
+)");
+  module.eval();
+  Save(module);
+  const auto network = OpenTorchScript(Path(), at::kCPU);
+  ASSERT_TRUE(network) << network.error().message;
+  const auto rgb = at::rand({1, 3, 8, 8});
+  const at::Tensor first = network->forward(rgb).Answer(), second = network->forward(rgb).Answer();
+  EXPECT_TRUE(at::allclose(second, 2 * first));
 }
 
 // Labels and the loss come from the small logits where that is possible.
