@@ -16,6 +16,7 @@
 #include "stac/base/log.h"
 #include "stac/base/progress.h"
 #include "stac/capture/frame_source.h"
+#include "stac/segment/classes.h"
 #include "stac/segment/networks/networks.h"
 #include "stac/segment/segmenter.h"
 
@@ -23,8 +24,6 @@ namespace stac {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kCityscapesClasses = 19;
 
 struct Options {
   std::string network = DefaultNetwork();
@@ -87,7 +86,8 @@ class NetworkFile {
         std::find(definitions.begin(), definitions.end(), name) == definitions.end()) {
       return OkStatus();
     }
-    STAC_ASSIGN_OR_RETURN(const Bytes bytes, UntrainedNetwork(name, kCityscapesClasses));
+    const int classes = static_cast<int>(CityscapesClasses().size());
+    STAC_ASSIGN_OR_RETURN(const Bytes bytes, UntrainedNetwork(name, classes));
     folder_ = fs::temp_directory_path() / fmt::format("stac_bench_{}", getpid());
     STAC_RETURN_IF_ERROR(MakeFolder(folder_));
     path_ = folder_ / (name + ".stacnet");

@@ -35,7 +35,7 @@ class EnlargedRows {
     float share = 0;
   };
 
-  // logits: floats [1,C,h,w] without gaps, which must outlive this. The result's left upper `width`
+  // logits: floats [1,C,h,w] without gaps, which must outlive this. Of the result the left `width`
   // columns count.
   EnlargedRows(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width);
 

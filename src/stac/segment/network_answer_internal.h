@@ -53,7 +53,7 @@ class NetworkAnswer {
   // answers with fewer.
   LossGradient Loss(int64_t picture, const std::vector<float>& class_weights) const;
   const at::Tensor& LossLogits() const { return loss_logits_; }
-  double LossCount() const;
+  double LossCount() const;  // of those pixels or cells
 
  private:
   TensorSize seen_, frame_;

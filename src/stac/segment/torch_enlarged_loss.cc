@@ -20,6 +20,7 @@ struct Part {
   at::Tensor by_cells;    // [1,C,rows of cells that they touch,w]
 };
 
+// Row by row: enlarge, find labels and loss, and take the gradient back to the cells.
 class LossOfRows {
  public:
   LossOfRows(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width,
@@ -32,6 +33,7 @@ class LossOfRows {
         values_(at::empty({rows_.classes(), width}, at::kFloat)),
         sums_(at::empty({width}, at::kFloat)),
         best_(width),
+        scale_(width),
         label_(width),
         by_row_(rows_.classes() * (columns_ + 2)) {}
 
@@ -91,32 +93,37 @@ class LossOfRows {
     }
   }
 
-  // Values become the gradient by them: softmax minus the largest class, by the pixel's share.
-  double TakeLoss() {
+  // Values become their softmax's numerators.
+  void TakeExponentials() {
     const float* best = best_.data();
-    float* __restrict sum = sums_.data_ptr<float>();
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       float* __restrict value = Values(c);
       for (int64_t x = 0; x < width_; ++x) value[x] -= best[x];
     }
     values_.exp_();
-    std::fill_n(sum, width_, 0.0f);
+    sums_.zero_();
+    float* __restrict sum = sums_.data_ptr<float>();
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       const float* value = Values(c);
       for (int64_t x = 0; x < width_; ++x) sum[x] += value[x];
     }
-    float* __restrict scale = best_.data();
-    for (int64_t x = 0; x < width_; ++x)
-      scale[x] = Weight(label_[x]) / (static_cast<float>(pixels_) * sum[x]);
+  }
+
+  // Then the gradient by them: softmax minus the largest class, by the pixel's share.
+  double TakeLoss() {
+    TakeExponentials();
+    float* sum = sums_.data_ptr<float>();
+    const float pixels = static_cast<float>(pixels_);
+    for (int64_t x = 0; x < width_; ++x) scale_[x] = Weight(label_[x]) / (pixels * sum[x]);
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       float* __restrict value = Values(c);
-      for (int64_t x = 0; x < width_; ++x) value[x] *= scale[x];
+      for (int64_t x = 0; x < width_; ++x) value[x] *= scale_[x];
     }
     sums_.log_();
     double loss = 0;
     for (int64_t x = 0; x < width_; ++x) {
       const float weight = Weight(label_[x]);
-      Values(label_[x])[x] -= weight / static_cast<float>(pixels_);
+      Values(label_[x])[x] -= weight / pixels;
       loss += weight * sum[x];
     }
     return loss;
@@ -159,7 +166,7 @@ class LossOfRows {
   const std::vector<float>& class_weights_;
   const double pixels_;
   at::Tensor values_, sums_;  // of the row's pixels, by phase: [C,width] and [width]
-  std::vector<float> best_;
+  std::vector<float> best_, scale_;
   std::vector<int32_t> label_;
   std::vector<float> by_row_;  // the gradient by EnlargedRows' blended row
 };

@@ -22,6 +22,7 @@ struct ConvOptions {
   bool relu = true;  // of a ConvUnit
 };
 
+// A padded convolution.
 class Convolution : public torch::nn::Conv2dImpl {
  public:
   Convolution(const ConvOptions& options, bool bias);
