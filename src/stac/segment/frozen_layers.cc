@@ -29,15 +29,18 @@ bool ForOneDnn(const at::Tensor& x) {
          (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
 }
 
+at::Tensor ByAten(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const ConvGeometry& geometry) {
+  return at::conv2d(x, weight, bias, geometry.stride, geometry.padding, geometry.dilation,
+                    geometry.groups);
+}
+
 // Not for autograd.
 at::Tensor Convolved(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                      const ConvGeometry& geometry) {
-  if (ForOneDnn(x)) {
-    return at::mkldnn_convolution(x, weight, bias, geometry.padding, geometry.stride,
-                                  geometry.dilation, geometry.groups);
-  }
-  return at::conv2d(x, weight, bias, geometry.stride, geometry.padding, geometry.dilation,
-                    geometry.groups);
+  if (!ForOneDnn(x)) return ByAten(x, weight, bias, geometry);
+  return at::mkldnn_convolution(x, weight, bias, geometry.padding, geometry.stride,
+                                geometry.dilation, geometry.groups);
 }
 
 // What a library makes of it, which looks at nothing of x but its shape.
@@ -237,6 +240,7 @@ at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geo
 
 at::Tensor FrozenConvolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                              const at::Tensor& gradient_kernel, const ConvGeometry& geometry) {
+  if (x.dim() != 4) return ByAten(x, weight, bias, geometry);  // one picture without a batch
   if (ForwardOnly(x)) return Convolved(x, weight, bias, geometry);
   return ConvFunction::apply(x, ConvParts{weight, bias, gradient_kernel, geometry});
 }

@@ -76,7 +76,9 @@ def forward(self, x):
   y = y + torch.conv2d(y, self.depthwise, None, [1, 1], [2, 2], [2, 2], 8)
   y = torch.prelu(torch.conv2d(y, self.down, None, [2, 2], [1, 1], [1, 1], 8), self.slope)
   y = torch.relu(torch.conv2d(y, self.wide, None, [2, 2], [1, 1], [1, 1], 1))
-  y = torch.relu(torch.conv2d(y, self.dilated, None, [1, 1], [2, 2], [2, 2], 1))
+  y = torch._convolution(y, self.dilated, None, [1, 1], [2, 2], [2, 2], False, [0, 0], 1,
+                         False, False, True, True)  # as traced networks have it
+  y = torch.relu(y)
   y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
 )" + ending + "\n");
   module.eval();
@@ -158,6 +160,22 @@ def forward(self, x):
   const auto rgb = at::rand({1, 3, 8, 8});
   const at::Tensor first = network->forward(rgb).Answer(), second = network->forward(rgb).Answer();
   EXPECT_TRUE(at::allclose(second, 2 * first));
+}
+
+TEST_F(TorchScriptTest, ANetworkThatTakesPicturesOneByOneRuns) {
+  torch::jit::Module module = Module(R"(
+def forward(self, x):
+  return torch.conv2d(x[0], self.w).unsqueeze(0)
+)");
+  module.eval();
+  Save(module);
+  const auto network = OpenTorchScript(Path(), at::kCPU);
+  ASSERT_TRUE(network) << network.error().message;
+  const auto rgb = at::rand({1, 3, 8, 8}).set_requires_grad(true);
+  const at::Tensor logits = network->forward(rgb).Answer();
+  EXPECT_TRUE(at::allclose(logits, rgb.sum(1, /*keepdim=*/true)));
+  const auto by_rgb = torch::autograd::grad({logits.sum()}, {rgb}).front();
+  EXPECT_TRUE(at::equal(by_rgb, at::ones_like(rgb)));
 }
 
 // Labels and the loss come from the small logits where that is possible.
