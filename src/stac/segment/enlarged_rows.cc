@@ -18,7 +18,7 @@ EnlargedRows::EnlargedRows(const at::Tensor& logits, WholeEnlargement enlargemen
               "the logits do not cover the frame");
 }
 
-EnlargedRows::Place EnlargedRows::PlaceAt(int64_t at) const {
+EnlargedRows::Place EnlargedRows::PlaceOf(int64_t at) const {
   const int64_t factor = enlargement_.factor;
   if (enlargement_.align_corners)
     return {at / factor, static_cast<float>(at % factor) / static_cast<float>(factor)};
@@ -28,7 +28,7 @@ EnlargedRows::Place EnlargedRows::PlaceAt(int64_t at) const {
 }
 
 EnlargedRows::Around EnlargedRows::RowsAround(int64_t y) const {
-  const Place place = PlaceAt(y);
+  const Place place = PlaceOf(y);
   return {std::max<int64_t>(place.cell, 0), std::min(place.cell + 1, rows_ - 1), place.share};
 }
 

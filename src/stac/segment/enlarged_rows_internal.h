@@ -45,8 +45,9 @@ class EnlargedRows {
   int64_t CountOf(int phase) const {
     return (width_ - phase + enlargement_.factor - 1) / enlargement_.factor;
   }
-  // Of the phase's first pixel; each next one lies a cell further.
-  Place PlaceOf(int phase) const { return PlaceAt(phase); }
+  // Of the pixel `at`, in a row or column. Of a phase it is the first pixel's; each next one lies a
+  // cell further.
+  Place PlaceOf(int64_t at) const;
   // The two rows of cells around row y of the result, the first and last repeated, and how far it
   // lies from the first.
   struct Around {
@@ -62,8 +63,6 @@ class EnlargedRows {
   const float* Cells(int64_t c) const { return &blended_[c * (columns_ + 2) + 1]; }
 
  private:
-  Place PlaceAt(int64_t at) const;
-
   const float* const logits_;
   const int64_t classes_, rows_, columns_, width_;
   const WholeEnlargement enlargement_;

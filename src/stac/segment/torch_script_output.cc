@@ -1,9 +1,11 @@
+#include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -37,6 +39,7 @@ struct Ending {
 
   // Takes a slice into account; false if it is not one that takes the first of something.
   bool Add(Node& slice) {
+    if (slice.inputs().size() != 5) return false;  // of a list
     const auto axis = torch::jit::constant_as<int64_t>(slice.input(1));
     Value* end = slice.input(3);
     if (!axis || !(IsNone(slice.input(2)) || IsNumber(slice.input(2), 0)) ||
@@ -62,15 +65,18 @@ bool EnlargesToSize(const Node& node) {
   return !IsNone(in[1]) && std::all_of(in.begin() + 3, in.end(), IsNone);
 }
 
-std::optional<Ending> EndingOf(Graph& graph) {
-  if (graph.outputs().size() != 1) return std::nullopt;
+std::optional<Ending> EndingOf(const std::shared_ptr<Graph>& graph) {
+  if (graph->outputs().size() != 1) return std::nullopt;
   Ending ending;
-  Node* node = graph.outputs()[0]->node();
+  Node* node = graph->outputs()[0]->node();
   while (node->kind() == at::aten::slice) {
     if (!ending.Add(*node)) return std::nullopt;
     node = node->input(0)->node();
   }
-  if (!EnlargesToSize(*node) || node->owningBlock() != graph.block()) return std::nullopt;
+  if (!EnlargesToSize(*node) || node->owningBlock() != graph->block()) return std::nullopt;
+  // What is changed in place before or behind cannot be taken at the end.
+  const torch::jit::AliasDb aliases(graph);
+  if (aliases.hasWriters(node->input(0)) || aliases.hasWriters(node->output())) return std::nullopt;
   ending.enlargement = node;
   return ending;
 }
@@ -79,7 +85,7 @@ std::optional<Ending> EndingOf(Graph& graph) {
 
 bool TakeOffEnlargement(torch::jit::Module& frozen) {
   const auto graph = frozen.get_method("forward").graph();
-  const auto ending = EndingOf(*graph);
+  const auto ending = EndingOf(graph);
   if (!ending) return false;
   const torch::jit::WithInsertPoint at_the_end(graph->block());
   Value* logits = ending->enlargement->input(0);

@@ -37,8 +37,9 @@ class TorchScriptTest : public testing::Test {
 TEST_F(TorchScriptTest, TakesTensorsTuplesAndDictionaries) {
   const Frame frame = RandomFrame(32, 16);
   LabelMap labels;
-  for (const char* output : {"y", "(y, x)", "[y, x]", "{'out': y}", "{'aux': x[:, :2], 'out': y}",
-                             "{'first': y, 'second': x}", "({'out': y}, x)"}) {
+  for (const char* output :
+       {"y", "(y, x)", "[y, x]", "[y, x][:1]", "{'out': y}", "{'aux': x[:, :2], 'out': y}",
+        "{'first': y, 'second': x}", "({'out': y}, x)"}) {
     const auto segmenter =
         LoadSource(std::string("def forward(self, x):\n  y = x * self.w\n  return ") + output);
     ASSERT_TRUE(segmenter) << output << ": " << segmenter.error().message;
@@ -99,6 +100,9 @@ const std::vector<NetworkEnding> kEndings = {
     {"  y = torch.upsample_bilinear2d(y, [8 * y.size(2), 8 * y.size(3)], False)\n"
      "  return y[:, :, :-1, :x.size(3) - 1]",
      true},
+    {"  y = torch.upsample_bilinear2d(y, [16 * y.size(2) - 15, 16 * y.size(3) - 15], True)\n"
+     "  return y[:, :5, :x.size(2), :x.size(3)]",
+     true},
     // By no whole factor.
     {"  y = torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], True)\n"
      "  return y[:, :, :, :]",
@@ -108,6 +112,12 @@ const std::vector<NetworkEnding> kEndings = {
     {"  return torch.upsample_bilinear2d(y, None, False, [8., 8.])"},
     {"  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)[:, 1:]"},
     {"  return {'out': torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)}"},
+    // Changed in place behind it, or before.
+    {"  z = torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)\n"
+     "  z.mul_(0.5)\n"
+     "  return z"},
+    {"  y.mul_(0.5)\n"
+     "  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)"},
     // Not enlarged.
     {"  return y"}};
 
