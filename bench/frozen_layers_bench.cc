@@ -36,6 +36,7 @@ const Layer kLayers[] = {
      {.padding = {2, 2}, .dilation = {2, 2}, .groups = 960}},
     {"3x3, dilated", 512, 512, 60, 80, 3, {.padding = {2, 2}, .dilation = {2, 2}}},
     {"3x3", 64, 64, 120, 160, 3, {.padding = {1, 1}}},
+    {"stem 7x7", 3, 16, 480, 640, 7, {.padding = {3, 3}}},
     {"stem 7x7, stride 2", 3, 64, 480, 640, 7, {.stride = {2, 2}, .padding = {3, 3}}}};
 
 enum class Pass { kForward, kAtenGradient, kOurGradient };

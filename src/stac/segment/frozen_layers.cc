@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -16,6 +17,8 @@ using torch::autograd::variable_list;
 
 // Libraries compute this many channels at a time, needed or not.
 constexpr int64_t kChannelsAtATime = 16;
+// By what share larger cells must lower the multiplications, as shuffling costs time as well.
+constexpr double kWorthShuffling = 0.7;
 
 bool HasStride(const ConvGeometry& geometry) {
   return geometry.stride != std::array<int64_t, 2>{1, 1};
@@ -75,20 +78,20 @@ at::Tensor TurnedGradient(const at::Tensor& by_output, const at::Tensor& kernel,
   return Convolved(by_output, kernel, {}, back);
 }
 
-// ---- Strided ----
+// ---- By phases ----
 
-// Which outputs see the inputs stride * m ... stride * m + stride - 1: those from m - last to
-// m - first.
+// A cell: cell x cell inputs, computed as so many channels of one place. Which outputs see those
+// from cell * m on: from outputs * m - last to outputs * m - first.
 struct Reach {
-  int64_t first, last;
+  int64_t cell, outputs, first, last;
   int64_t size() const { return last - first + 1; }
 };
 
-Reach ReachOf(int64_t spread, int64_t stride, int64_t padding) {
-  return {-((stride - 1 + padding) / stride), (spread - 1 - padding) / stride};
+// `spread`: the width of a kernel with its gaps.
+Reach ReachOf(int64_t cell, int64_t spread, int64_t stride, int64_t padding) {
+  return {cell, cell / stride, -((cell - 1 + padding) / stride), (spread - 1 - padding) / stride};
 }
 
-// The width of a kernel with its gaps.
 int64_t Spread(const at::Tensor& weight, const ConvGeometry& geometry) {
   return (weight.size(2) - 1) * geometry.dilation[0] + 1;
 }
@@ -104,48 +107,73 @@ at::Tensor WithoutGaps(const at::Tensor& weight, int64_t dilation) {
 
 bool Square(const std::array<int64_t, 2>& pair) { return pair[0] == pair[1]; }
 
-bool TakesPhases(const at::Tensor& weight, const ConvGeometry& geometry) {
-  const bool depthwise = weight.size(1) == 1 && weight.size(0) == geometry.groups;
-  const bool gaps = geometry.dilation[0] > 1;
-  const bool thin = geometry.groups == 1 &&
-                    weight.size(1) * geometry.stride[0] * geometry.stride[0] <= kChannelsAtATime;
-  return ((depthwise && gaps) || thin) && weight.size(2) == weight.size(3) &&
-         Square(geometry.stride) && Square(geometry.padding) && Square(geometry.dilation) &&
-         Spread(weight, geometry) > geometry.padding[0];
+// Multiplications for each input, of a library that fills its channels up.
+double PhaseCost(int64_t in, const Reach& reach) {
+  const int64_t phases = in * reach.cell * reach.cell;
+  const int64_t computed = (phases + kChannelsAtATime - 1) / kChannelsAtATime * kChannelsAtATime;
+  return static_cast<double>(computed * reach.size() * reach.size()) /
+         static_cast<double>(reach.cell * reach.cell);
 }
 
-// [in * stride * stride, out / groups, n, n].
-at::Tensor PhaseKernel(const at::Tensor& weight, const ConvGeometry& geometry) {
+// The size of cells with which phases pay, if they do.
+std::optional<int64_t> CellOfPhases(const at::Tensor& weight, const ConvGeometry& geometry) {
+  const int64_t spread = Spread(weight, geometry);
+  if (weight.size(2) != weight.size(3) || !Square(geometry.stride) || !Square(geometry.padding) ||
+      !Square(geometry.dilation) || spread <= geometry.padding[0])
+    return std::nullopt;
+  const int64_t in = weight.size(1), stride = geometry.stride[0];
+  const bool depthwise = in == 1 && weight.size(0) == geometry.groups;
+  if (depthwise && geometry.groups > 1) {
+    const bool library_is_slow = HasStride(geometry) && geometry.dilation[0] > 1;
+    return library_is_slow ? std::optional(stride) : std::nullopt;
+  }
+  if (geometry.groups > 1 || in * stride * stride > kChannelsAtATime) return std::nullopt;
+  const auto cost = [&](int64_t cell) {
+    return PhaseCost(in, ReachOf(cell, spread, stride, geometry.padding[0]));
+  };
+  int64_t best = stride;
+  for (const int64_t cell : {2 * stride, 4 * stride})
+    if (cost(cell) < kWorthShuffling * cost(best)) best = cell;
+  if (best == 1) return std::nullopt;
+  return best;
+}
+
+// [in * cell * cell, out / groups, n, n].
+at::Tensor PhaseKernel(const at::Tensor& weight, const ConvGeometry& geometry, int64_t cell) {
   const int64_t stride = geometry.stride[0], padding = geometry.padding[0];
   const int64_t in = weight.size(1), groups = geometry.groups, out = weight.size(0) / groups;
   const int64_t spread = Spread(weight, geometry);
-  const Reach reach = ReachOf(spread, stride, padding);
+  const Reach reach = ReachOf(cell, spread, stride, padding);
   const int64_t n = reach.size();
   const int64_t before = -reach.first * stride - padding;
-  const int64_t after = n * stride - spread - before;
+  const int64_t after = (n - 1) * stride + cell - spread - before;
   return at::constant_pad_nd(WithoutGaps(weight, geometry.dilation[0]),
                              {before, after, before, after})
-      .reshape({groups, out, in, n, stride, n, stride})
-      .flip({3, 5})
-      .permute({0, 2, 4, 6, 1, 3, 5})
-      .reshape({groups * in * stride * stride, out, n, n});
+      .unfold(2, cell, stride)
+      .unfold(3, cell, stride)
+      .reshape({groups, out, in, n, n, cell, cell})
+      .flip({3, 4})
+      .permute({0, 2, 5, 6, 1, 3, 4})
+      .reshape({groups * in * cell * cell, out, n, n});
 }
 
 // by_output: [N,out,h,w]; size: height and width of the input.
-at::Tensor PhaseGradient(const at::Tensor& by_output, const at::Tensor& kernel, int64_t spread,
-                         const ConvGeometry& geometry, const std::array<int64_t, 2>& size) {
-  const int64_t stride = geometry.stride[0];
-  const Reach reach = ReachOf(spread, stride, geometry.padding[0]);
-  ConvGeometry back{.groups = geometry.groups};
-  std::array<int64_t, 2> cells{};
+at::Tensor PhaseGradient(const at::Tensor& by_output, const at::Tensor& kernel, const Reach& reach,
+                         int64_t groups, const std::array<int64_t, 2>& size) {
+  const int64_t step = reach.outputs;
+  ConvGeometry back{.stride = {step, step}, .groups = groups};
+  std::array<int64_t, 2> cells{}, extra{};  // extra: computed in front and not needed
   for (int axis = 0; axis < 2; ++axis) {
-    cells[axis] = (size[axis] + stride - 1) / stride;
-    back.padding[axis] = std::max(reach.last, cells[axis] - by_output.size(2 + axis) - reach.first);
+    cells[axis] = (size[axis] + reach.cell - 1) / reach.cell;
+    const int64_t missing = (cells[axis] - 1) * step + reach.size() - 2 * reach.last -
+                            by_output.size(2 + axis);
+    extra[axis] = std::max<int64_t>(0, (missing + step - 1) / step);
+    back.padding[axis] = reach.last + extra[axis] * step;
   }
   auto phases = Convolved(by_output, kernel, {}, back);
   for (int axis = 0; axis < 2; ++axis)
-    phases = phases.narrow(2 + axis, back.padding[axis] - reach.last, cells[axis]);
-  return at::pixel_shuffle(phases, stride).narrow(2, 0, size[0]).narrow(3, 0, size[1]);
+    phases = phases.narrow(2 + axis, extra[axis], cells[axis]);
+  return at::pixel_shuffle(phases, reach.cell).narrow(2, 0, size[0]).narrow(3, 0, size[1]);
 }
 
 // ---- Autograd ----
@@ -170,6 +198,7 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
     saved["dilation"] = geometry.dilation;
     saved["groups"] = geometry.groups;
     saved["spread"] = Spread(parts.weight, geometry);
+    saved["cell"] = own_way ? CellOfPhases(parts.weight, geometry).value_or(0) : 0;
     saved["x_size"] = x.sizes();
     // Passes over a map and its gradient are several times faster if both are laid out alike.
     saved["x_format"] = static_cast<int64_t>(x.suggest_memory_format());
@@ -190,12 +219,15 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
     const at::Tensor by = by_output.front().contiguous(format("y_format"));
     const at::Tensor kernel = context->get_saved_variables().front();
     const std::vector<int64_t> size = saved["x_size"].toIntVector();
+    const int64_t cell = saved["cell"].toInt();
     at::Tensor by_x;
     if (!saved["own_way"].toBool()) {
       by_x = LibraryGradient(by, kernel, geometry,
                              at::empty(size, by.options().memory_format(format("x_format"))));
-    } else if (HasStride(geometry)) {
-      by_x = PhaseGradient(by, kernel, saved["spread"].toInt(), geometry, {size[2], size[3]});
+    } else if (cell > 0) {
+      const Reach reach =
+          ReachOf(cell, saved["spread"].toInt(), geometry.stride[0], geometry.padding[0]);
+      by_x = PhaseGradient(by, kernel, reach, geometry.groups, {size[2], size[3]});
     } else {
       by_x = TurnedGradient(by, kernel, geometry);
     }
@@ -229,10 +261,9 @@ class PreluFunction : public torch::autograd::Function<PreluFunction> {
 at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry) {
   at::NoGradGuard no_gradient;
   const auto format = weight.suggest_memory_format();
-  if (HasStride(geometry)) {
-    if (!TakesPhases(weight, geometry)) return {};
-    return PhaseKernel(weight, geometry).contiguous(format);
-  }
+  if (const auto cell = CellOfPhases(weight, geometry))
+    return PhaseKernel(weight, geometry, *cell).contiguous(format);
+  if (HasStride(geometry)) return {};
   for (int axis = 0; axis < 2; ++axis)
     if (TurnedPadding(weight, geometry, axis) < 0) return {};
   return TurnedKernel(weight, geometry.groups).contiguous(format);

@@ -22,9 +22,10 @@ struct ConvGeometry {
 // libraries compute as fast as the one forward; their own backward ones are several times slower
 // for dilated, depthwise and large thin kernels. `weight`: [out, in / groups, h, w].
 // - Stride 1: turned by 180 degrees, inputs and outputs exchanged.
-// - Strided, with so few inputs that a library would compute unused channels beside them, or
-//   depthwise and dilated: one kernel for each input and phase of the stride, whose outputs are
-//   shuffled into place (Shi et al. 2016, arXiv 1609.07009).
+// - With so few inputs that a library would compute unused channels beside them, or strided,
+//   depthwise and dilated: one kernel for each input and phase, a place in cells as large as the
+//   stride or a multiple of it; their outputs are shuffled into place (Shi et al. 2016, arXiv
+//   1609.07009).
 // Undefined for others: there the library's is as good.
 at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry);
 
