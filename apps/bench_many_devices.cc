@@ -160,12 +160,10 @@ class RecordedDevice {
 
 Result<nlohmann::ordered_json> Measure(const ManyDevicesOptions& options, int count,
                                        const std::vector<EncodedFrame>& recording) {
-  STAC_ASSIGN_OR_RETURN(
-      std::unique_ptr<Segmenter> segmenter,
-      LoadSegmenter(options.network,
-                    {.threads = options.threads,
-                     .device = options.device,
-                     .precision = options.half ? Precision::kHalf : Precision::kFloat}));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter,
+                        LoadSegmenter(options.network, {.threads = options.threads,
+                                                        .device = options.device,
+                                                        .precision = options.precision}));
   STAC_ASSIGN_OR_RETURN(const Profile profile, LoadProfile("", options.network, segmenter->info()));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<SrtListener> listener, ListenSrt("127.0.0.1:0", {}));
   ServerOptions server;

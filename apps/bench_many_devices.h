@@ -4,6 +4,7 @@
 #include <string>
 
 #include "stac/base/result.h"
+#include "stac/segment/segmenter.h"
 #include "stac/server/live_server.h"
 #include "stac/video/frame.h"
 
@@ -15,7 +16,7 @@ struct ManyDevicesOptions {
   double seconds = 10;  // for each number of devices
   int threads = 0;      // of the network
   std::string network, device, input;
-  bool half = false;  // 16-bit arithmetic
+  Precision precision = Precision::kAuto;
   int width = 0, height = 0;
   LiveServerOptions live;
 };

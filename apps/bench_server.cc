@@ -30,7 +30,7 @@ struct Options {
   std::string size = "640x480";
   std::string input;
   std::string device = "auto";
-  bool half = false;
+  std::string precision = "auto";
   int batch = 1;
   int threads = 0;
   int reduced = 4;
@@ -140,24 +140,25 @@ Status RunBench(Options options) {
   if (options.devices > 0) {
     LiveServerOptions live = options.live;
     live.max_batch = options.batch;
-    STAC_ASSIGN_OR_RETURN(const auto rows, BenchManyDevices({.devices = options.devices,
-                                                             .keyframe_fps = options.keyframe_fps,
-                                                             .seconds = options.seconds,
-                                                             .threads = options.threads,
-                                                             .network = options.network,
-                                                             .device = options.device,
-                                                             .input = options.input,
-                                                             .half = options.half,
-                                                             .width = frame.width(),
-                                                             .height = frame.height(),
-                                                             .live = live}));
+    STAC_ASSIGN_OR_RETURN(const auto rows,
+                          BenchManyDevices({.devices = options.devices,
+                                            .keyframe_fps = options.keyframe_fps,
+                                            .seconds = options.seconds,
+                                            .threads = options.threads,
+                                            .network = options.network,
+                                            .device = options.device,
+                                            .input = options.input,
+                                            .precision = *PrecisionFromName(options.precision),
+                                            .width = frame.width(),
+                                            .height = frame.height(),
+                                            .live = live}));
     PrintFigures({{"size", options.size}, {"rows", rows}}, options.json);
     return OkStatus();
   }
 #endif
   SegmenterOptions full{.threads = options.threads,
                         .device = options.device,
-                        .precision = options.half ? Precision::kHalf : Precision::kFloat};
+                        .precision = *PrecisionFromName(options.precision)};
   SegmenterOptions less = full;
   less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
@@ -195,7 +196,7 @@ Status RunBench(Options options) {
   nlohmann::ordered_json figures = {
       {"network", segmenter->info().name},
       {"size", options.size},
-      {"precision", options.half ? "half" : "float"},
+      {"precision", PrecisionName(segmenter->info().precision)},
       {"reduced_by", options.reduced},
       {"gradient_every", options.gradient_every},
       {"forward_ms", Rounded(forward_ms)},
@@ -210,7 +211,7 @@ Status RunBench(Options options) {
       {"gradient_over_forward_cpu", Rounded(MedianRatio(with_gradient.cpu_ms, forward.cpu_ms))},
       {"reduced_gradient_over_forward_cpu",
        Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}};
-  if (options.half) {
+  if (segmenter->info().precision != Precision::kFloat) {
     STAC_ASSIGN_OR_RETURN(const double changed,
                           LabelsChangedByPrecision(options, *segmenter, frame));
     figures["labels_changed_percent"] = Rounded(changed);
@@ -260,8 +261,9 @@ void AddBenchServer(CLI::App& bench) {
           "as in stac server")
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
-  command->add_flag("--half", options->half,
-                    "16-bit arithmetic: needs a GPU, or AVX512_BF16 and a .stacnet file");
+  command->add_option("--precision", options->precision, "As in stac server")
+      ->check(CLI::IsMember(PrecisionNames()))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
       ->check(CLI::IsMember({2, 4}))

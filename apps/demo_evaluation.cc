@@ -110,7 +110,8 @@ Status WriteStills(const DemoRun& run, const ShownKeyframe& shown, const Frame& 
 }  // namespace
 
 Result<DemoEvaluation> EvaluateDemo(const DemoRun& run) {
-  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(run.network));
+  STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter,
+                        LoadSegmenter(run.network, {.precision = Precision::kAuto}));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source, OpenSource(run.input));
   STAC_ASSIGN_OR_RETURN(const ShownKeyframe shown, DecodeMiddleKeyframe(run.out, run.codec));
   const ClassList classes = DefaultClasses(segmenter->info().class_count);

@@ -26,7 +26,7 @@ struct Options {
   std::string labels;
   std::string port_file;
   int threads = 0;
-  bool half = false;
+  std::string precision = "auto";
   int gradient_downscale = 1;
   int gradient_every = 1;
   int label_grid = 0;
@@ -58,10 +58,9 @@ Status RunServer(const Options& options) {
   }
   STAC_ASSIGN_OR_RETURN(
       std::unique_ptr<Segmenter> segmenter,
-      LoadSegmenter(options.network,
-                    {.threads = options.threads,
-                     .precision = options.half ? Precision::kHalf : Precision::kFloat,
-                     .gradient_downscale = options.gradient_downscale}));
+      LoadSegmenter(options.network, {.threads = options.threads,
+                                      .precision = *PrecisionFromName(options.precision),
+                                      .gradient_downscale = options.gradient_downscale}));
   const NetworkInfo network = segmenter->info();
   STAC_ASSIGN_OR_RETURN(Profile profile, LoadProfile(options.profile, options.network, network));
 
@@ -108,9 +107,10 @@ Status RunServer(const Options& options) {
   if (!options.port_file.empty()) {
     STAC_RETURN_IF_ERROR(WriteFile(options.port_file, fmt::format("{}\n", listener->port())));
   }
-  spdlog::info("network {} ({}, {} classes, {:.2f} M parameters); listening on port {}{}",
+  spdlog::info("network {} ({}, {} classes, {:.2f} M parameters, {}); listening on port {}{}",
                network.name, network.hash, network.class_count, network.parameters / 1e6,
-               listener->port(), srt.passphrase.empty() ? ", not encrypted" : ", encrypted");
+               PrecisionName(network.precision), listener->port(),
+               srt.passphrase.empty() ? ", not encrypted" : ", encrypted");
 
   Stopwatch since_status;
   int64_t shown = -1;
@@ -172,8 +172,14 @@ void AddServerCommand(CLI::App& app) {
                    "Passes of the network at a time, of different devices' keyframes")
       ->check(CLI::Range(1, 16))
       ->capture_default_str();
-  command->add_flag("--half", options->half,
-                    "16-bit arithmetic: faster; needs a GPU, or AVX512_BF16 and a .stacnet file");
+  command
+      ->add_option(
+          "--precision", options->precision,
+          "Numbers that the network computes with: float; half-gradient: labels as with\n"
+          "float, 16 bits for the gradient; half: 16 bits, which changes some labels, on a\n"
+          "CPU for .stacnet files only; auto: half-gradient on processors with AVX512_BF16")
+      ->check(CLI::IsMember(PrecisionNames()))
+      ->capture_default_str();
   command
       ->add_option("--gradient-downscale", options->gradient_downscale,
                    "Take the gradient at 1/N size: cheaper, a little less exact")

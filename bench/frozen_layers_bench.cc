@@ -39,7 +39,7 @@ const Layer kLayers[] = {
     {"stem 7x7", 3, 16, 480, 640, 7, {.padding = {3, 3}}},
     {"stem 7x7, stride 2", 3, 64, 480, 640, 7, {.stride = {2, 2}, .padding = {3, 3}}}};
 
-enum class Pass { kForward, kAtenGradient, kOurGradient };
+enum class Pass { kForward, kAtenGradient, kOurGradient, kHalfGradient };
 
 at::Tensor LaidOut(const at::Tensor& x) { return x.contiguous(at::MemoryFormat::ChannelsLast); }
 
@@ -48,7 +48,8 @@ void Run(benchmark::State& state, const Layer& layer, Pass pass) {
   const ConvGeometry& g = layer.geometry;
   const auto weight =
       LaidOut(at::randn({layer.out, layer.in / g.groups, layer.kernel, layer.kernel}));
-  const auto kernel = InputGradientKernel(weight, g);
+  const auto kernel =
+      InputGradientKernel(weight, g, pass == Pass::kHalfGradient ? at::kBFloat16 : at::kFloat);
   const auto x = LaidOut(at::randn({1, layer.in, layer.height, layer.width}));
   const auto forward = [&](const at::Tensor& input) {
     if (pass == Pass::kAtenGradient)
@@ -75,7 +76,8 @@ int main(int argc, char** argv) {
   const std::pair<const char*, stac::Pass> passes[] = {
       {": forward", stac::Pass::kForward},
       {": gradient, ATen", stac::Pass::kAtenGradient},
-      {": gradient, ours", stac::Pass::kOurGradient}};
+      {": gradient, ours", stac::Pass::kOurGradient},
+      {": gradient, ours in bfloat16", stac::Pass::kHalfGradient}};
   for (const stac::Layer& layer : stac::kLayers)
     for (const auto& [name, pass] : passes)
       benchmark::RegisterBenchmark((std::string(layer.name) + name).c_str(), stac::Run, layer, pass)

@@ -108,7 +108,7 @@ Result<Outcome> Search(Trial& trial, double base_qp, double price, Outcome best,
 Result<std::string> AllocationBoundLines(Workbench& bench, size_t network, size_t clip_index,
                                          const LabTools& tools) {
   const Clip& clip = bench.clips()[clip_index];
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
   STAC_ASSIGN_OR_RETURN(const auto* reference, bench.Reference(network, clip_index));
   const RegionGrid regions{
       .frame_width = clip.width(), .frame_height = clip.height(), .region_size = kRegion};

@@ -23,7 +23,7 @@ Grid<float> Samples(const PlaneView& plane) {
 
 Result<std::string> GradientMapLines(Workbench& bench, size_t network, size_t clip,
                                      const std::filesystem::path& out) {
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
   const Objective loss{.kind = ObjectiveKind::kFakeLabelLoss};
   STAC_ASSIGN_OR_RETURN(const Segmentation result,
                         segmenter->RunWithGradient(bench.clips()[clip].frames.front(), loss));
@@ -50,7 +50,7 @@ Result<std::string> GradientMapLines(Workbench& bench, size_t network, size_t cl
 Result<std::string> FakeLossLines(Workbench& bench, size_t network, size_t clip_index,
                                   const LabTools& tools) {
   const Clip& clip = bench.clips()[clip_index];
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
   STAC_ASSIGN_OR_RETURN(const auto* reference, bench.Reference(network, clip_index));
   const RegionGrid grid{.frame_width = clip.width(), .frame_height = clip.height()};
   const size_t count = std::min<size_t>(kFrames, clip.frames.size());

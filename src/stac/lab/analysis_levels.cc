@@ -42,7 +42,7 @@ double Leftover(double s, double q) { return s - std::round(s / q) * q; }
 
 Result<std::string> LossGapLines(Workbench& bench, size_t network, size_t clip_index) {
   const Clip& clip = bench.clips()[clip_index];
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
   STAC_ASSIGN_OR_RETURN(const Profile profile, bench.NetworkProfile(network));
   const RegionGrid regions{.frame_width = clip.width(), .frame_height = clip.height()};
   const double pixels = double{1} * clip.width() * clip.height();
@@ -93,7 +93,7 @@ Result<std::string> LossGapLines(Workbench& bench, size_t network, size_t clip_i
 
 Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t clip_index) {
   const Clip& clip = bench.clips()[clip_index];
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
   STAC_ASSIGN_OR_RETURN(const Profile profile, bench.NetworkProfile(network));
   const ClipMotion& motion = bench.Motion(clip_index);
   const RegionGrid regions{.frame_width = clip.width(), .frame_height = clip.height()};

@@ -20,6 +20,11 @@ SensitivityMap ResampleMap(const SensitivityMap& map, int columns, int rows) {
   return out;
 }
 
+GradientSettings GradientSettingsOf(const SystemSpec& system) {
+  if (system.kind() != SystemKind::kStac) return {};
+  return {.downscale = system.Integer("gradient_downscale"), .half = system.Flag("gradient_half")};
+}
+
 Workbench::Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& clips,
                      const CalibrationFrames& calibration, const LabTools& tools,
                      std::filesystem::path cache)
@@ -29,14 +34,16 @@ Workbench::Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& 
       tools_(tools),
       cache_(std::move(cache)) {}
 
-Result<Segmenter*> Workbench::Network(size_t network, int gradient_downscale) {
-  const std::pair key(network, gradient_downscale);
+Result<Segmenter*> Workbench::Network(size_t network, const GradientSettings& gradient) {
+  const std::pair key(network, gradient);
   if (const auto found = networks_.find(key); found != networks_.end()) return found->second.get();
   // Networks take memory: keep those of one entry only.
   std::erase_if(networks_, [&](const auto& held) { return held.first.first != network; });
   SegmenterOptions options;
   options.threads = experiment_.network_threads;
-  options.gradient_downscale = gradient_downscale;
+  options.gradient_downscale = gradient.downscale;
+  // Whatever the processor has, so that results do not depend on it.
+  options.precision = gradient.half ? Precision::kHalfGradient : Precision::kFloat;
   STAC_ASSIGN_OR_RETURN(auto loaded,
                         tools_.load_network(experiment_.networks[network].path, options));
   return networks_.emplace(key, std::move(loaded)).first->second.get();
@@ -52,7 +59,7 @@ const ClipMotion& Workbench::Motion(size_t clip) {
 Result<const std::vector<LabelMap>*> Workbench::Reference(size_t network, size_t clip) {
   const auto found = references_.find({network, clip});
   if (found != references_.end()) return &found->second;
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network));
   STAC_ASSIGN_OR_RETURN(auto labels, ReferenceLabels(clips_[clip], *segmenter, cache_));
   return &references_.emplace(std::pair{network, clip}, std::move(labels)).first->second;
 }
@@ -66,7 +73,7 @@ Result<const std::vector<SensitivityMap>*> Workbench::Importance(size_t network,
     STAC_ASSIGN_OR_RETURN(importance_[key], PredictedImportance(network, clip));
     return &importance_[key];
   }
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network));
   STAC_ASSIGN_OR_RETURN(const auto* reference, Reference(network, clip));
   STAC_ASSIGN_OR_RETURN(importance_[key],
                         AccuracyGradients(clips_[clip], *segmenter, *reference, tools_, cache_));
@@ -99,7 +106,7 @@ Result<Profile> Workbench::NetworkProfile(size_t network) {
     STAC_ASSIGN_OR_RETURN(profiles_[network], ReadProfile(entry.profile));
     return profiles_[network];
   }
-  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network, 1));
+  STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(network));
   const auto path = cache_ / fmt::format("{}-{}.profile.json", entry.hash, calibration_.hash);
   if (std::filesystem::exists(path)) {
     STAC_ASSIGN_OR_RETURN(profiles_[network], ReadProfile(path));
@@ -116,8 +123,6 @@ Result<Profile> Workbench::NetworkProfile(size_t network) {
 Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
   const Stopwatch watch;
   const auto run = [&]() -> Result<ResultRow> {
-    const bool stac = point.spec.kind() == SystemKind::kStac;
-    const int downscale = stac ? point.spec.Integer("gradient_downscale") : 1;
     STAC_ASSIGN_OR_RETURN(const auto* reference, Reference(point.network, point.clip));
     STAC_ASSIGN_OR_RETURN(const Profile profile, NetworkProfile(point.network));
     const std::vector<SensitivityMap>* importance = nullptr;
@@ -135,7 +140,8 @@ Result<ResultRow> Workbench::Run(const PointSpec& point, bool per_second) {
         importance = &resampled;
       }
     }
-    STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, Network(point.network, downscale));
+    STAC_ASSIGN_OR_RETURN(Segmenter * segmenter,
+                          Network(point.network, GradientSettingsOf(point.spec)));
     const PointInputs inputs{.clip = clip,
                              .motion = Motion(point.clip),
                              .reference = *reference,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -22,6 +23,14 @@ struct CalibrationFrames {
   std::string hash;
 };
 
+// How a system's server takes its gradients: see SegmenterOptions.
+struct GradientSettings {
+  int downscale = 1;
+  bool half = false;  // Precision::kHalfGradient
+  friend auto operator<=>(const GradientSettings&, const GradientSettings&) = default;
+};
+GradientSettings GradientSettingsOf(const SystemSpec& system);
+
 // What one worker process keeps between operating points: the networks, what they said about raw
 // frames, and the clips' motion. Clips are loaded before the workers are forked and
 // shared. Not thread-safe.
@@ -43,8 +52,7 @@ class Workbench {
   // gradients.
   Result<const std::vector<SensitivityMap>*> Importance(size_t network, size_t clip,
                                                         bool predicted);
-  // gradient_downscale: see SegmenterOptions.
-  Result<Segmenter*> Network(size_t network, int gradient_downscale);
+  Result<Segmenter*> Network(size_t network, const GradientSettings& gradient = {});
   const ClipMotion& Motion(size_t clip);
   const ExperimentSpec& experiment() const { return experiment_; }
   const std::vector<Clip>& clips() const { return clips_; }
@@ -57,7 +65,7 @@ class Workbench {
   const CalibrationFrames& calibration_;
   const LabTools& tools_;
   std::filesystem::path cache_;
-  std::map<std::pair<size_t, int>, std::unique_ptr<Segmenter>> networks_;
+  std::map<std::pair<size_t, GradientSettings>, std::unique_ptr<Segmenter>> networks_;
   std::map<size_t, MacroblockScorer> scorers_;
   std::map<size_t, Profile> profiles_;
   std::map<std::pair<size_t, size_t>, std::vector<LabelMap>> references_;

@@ -24,6 +24,10 @@ bool HasStride(const ConvGeometry& geometry) {
   return geometry.stride != std::array<int64_t, 2>{1, 1};
 }
 
+at::Tensor To(const at::Tensor& x, at::ScalarType type, at::MemoryFormat format) {
+  return x.to(type, /*non_blocking=*/false, /*copy=*/false, format);
+}
+
 bool ForwardOnly(const at::Tensor& x) { return !(at::GradMode::is_enabled() && x.requires_grad()); }
 
 // ATen leaves oneDNN for a single image whose maps are small, and is several times slower.
@@ -165,18 +169,27 @@ at::Tensor PhaseGradient(const at::Tensor& by_output, const at::Tensor& kernel, 
   std::array<int64_t, 2> cells{}, extra{};  // extra: computed in front and not needed
   for (int axis = 0; axis < 2; ++axis) {
     cells[axis] = (size[axis] + reach.cell - 1) / reach.cell;
-    const int64_t missing = (cells[axis] - 1) * step + reach.size() - 2 * reach.last -
-                            by_output.size(2 + axis);
+    const int64_t missing =
+        (cells[axis] - 1) * step + reach.size() - 2 * reach.last - by_output.size(2 + axis);
     extra[axis] = std::max<int64_t>(0, (missing + step - 1) / step);
     back.padding[axis] = reach.last + extra[axis] * step;
   }
   auto phases = Convolved(by_output, kernel, {}, back);
-  for (int axis = 0; axis < 2; ++axis)
-    phases = phases.narrow(2 + axis, extra[axis], cells[axis]);
+  for (int axis = 0; axis < 2; ++axis) phases = phases.narrow(2 + axis, extra[axis], cells[axis]);
   return at::pixel_shuffle(phases, reach.cell).narrow(2, 0, size[0]).narrow(3, 0, size[1]);
 }
 
 // ---- Autograd ----
+
+enum class WayBack { kLibrary, kTurned, kPhases };
+
+WayBack WayBackOf(const at::Tensor& weight, const ConvGeometry& geometry) {
+  if (CellOfPhases(weight, geometry)) return WayBack::kPhases;
+  if (HasStride(geometry)) return WayBack::kLibrary;
+  for (int axis = 0; axis < 2; ++axis)
+    if (TurnedPadding(weight, geometry, axis) < 0) return WayBack::kLibrary;
+  return WayBack::kTurned;
+}
 
 // By reference, so that autograd takes no notice of them.
 struct ConvParts {
@@ -189,16 +202,15 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const ConvParts& parts) {
     const ConvGeometry& geometry = parts.geometry;
     const at::Tensor y = Convolved(x, parts.weight, parts.bias, geometry);
-    const bool own_way = parts.gradient_kernel.defined();
-    context->save_for_backward({own_way ? parts.gradient_kernel : parts.weight});
+    context->save_for_backward({parts.gradient_kernel});
     auto& saved = context->saved_data;
-    saved["own_way"] = own_way;
+    saved["way"] = static_cast<int64_t>(WayBackOf(parts.weight, geometry));
     saved["stride"] = geometry.stride;
     saved["padding"] = geometry.padding;
     saved["dilation"] = geometry.dilation;
     saved["groups"] = geometry.groups;
     saved["spread"] = Spread(parts.weight, geometry);
-    saved["cell"] = own_way ? CellOfPhases(parts.weight, geometry).value_or(0) : 0;
+    saved["cell"] = CellOfPhases(parts.weight, geometry).value_or(0);
     saved["x_size"] = x.sizes();
     // Passes over a map and its gradient are several times faster if both are laid out alike.
     saved["x_format"] = static_cast<int64_t>(x.suggest_memory_format());
@@ -216,22 +228,26 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
                                 .padding = pair("padding"),
                                 .dilation = pair("dilation"),
                                 .groups = saved["groups"].toInt()};
-    const at::Tensor by = by_output.front().contiguous(format("y_format"));
     const at::Tensor kernel = context->get_saved_variables().front();
+    const at::Tensor by = To(by_output.front(), kernel.scalar_type(), format("y_format"));
     const std::vector<int64_t> size = saved["x_size"].toIntVector();
-    const int64_t cell = saved["cell"].toInt();
     at::Tensor by_x;
-    if (!saved["own_way"].toBool()) {
-      by_x = LibraryGradient(by, kernel, geometry,
-                             at::empty(size, by.options().memory_format(format("x_format"))));
-    } else if (cell > 0) {
-      const Reach reach =
-          ReachOf(cell, saved["spread"].toInt(), geometry.stride[0], geometry.padding[0]);
-      by_x = PhaseGradient(by, kernel, reach, geometry.groups, {size[2], size[3]});
-    } else {
-      by_x = TurnedGradient(by, kernel, geometry);
+    switch (static_cast<WayBack>(saved["way"].toInt())) {
+      case WayBack::kLibrary:
+        by_x = LibraryGradient(by, kernel, geometry,
+                               at::empty(size, by.options().memory_format(format("x_format"))));
+        break;
+      case WayBack::kTurned:
+        by_x = TurnedGradient(by, kernel, geometry);
+        break;
+      case WayBack::kPhases:
+        by_x = PhaseGradient(by, kernel,
+                             ReachOf(saved["cell"].toInt(), saved["spread"].toInt(),
+                                     geometry.stride[0], geometry.padding[0]),
+                             geometry.groups, {size[2], size[3]});
+        break;
     }
-    return {by_x.contiguous(format("x_format")), {}};
+    return {To(by_x, by_output.front().scalar_type(), format("x_format")), {}};
   }
 };
 
@@ -258,15 +274,21 @@ class PreluFunction : public torch::autograd::Function<PreluFunction> {
 
 }  // namespace
 
-at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry) {
+at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry,
+                               at::ScalarType type) {
   at::NoGradGuard no_gradient;
   const auto format = weight.suggest_memory_format();
-  if (const auto cell = CellOfPhases(weight, geometry))
-    return PhaseKernel(weight, geometry, *cell).contiguous(format);
-  if (HasStride(geometry)) return {};
-  for (int axis = 0; axis < 2; ++axis)
-    if (TurnedPadding(weight, geometry, axis) < 0) return {};
-  return TurnedKernel(weight, geometry.groups).contiguous(format);
+  const auto numbers = geometry.groups == 1 ? type : weight.scalar_type();
+  const auto laid_out = [&](const at::Tensor& kernel) { return To(kernel, numbers, format); };
+  switch (WayBackOf(weight, geometry)) {
+    case WayBack::kLibrary:
+      return laid_out(weight);
+    case WayBack::kTurned:
+      return laid_out(TurnedKernel(weight, geometry.groups));
+    case WayBack::kPhases:
+      return laid_out(PhaseKernel(weight, geometry, *CellOfPhases(weight, geometry)));
+  }
+  return {};
 }
 
 at::Tensor FrozenConvolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/core/ScalarType.h>
 
 #include <array>
 #include <cstdint>
@@ -18,20 +19,24 @@ struct ConvGeometry {
   int64_t groups = 1;
 };
 
-// The kernel with which a convolution's gradient at its input is again a convolution, which
-// libraries compute as fast as the one forward; their own backward ones are several times slower
-// for dilated, depthwise and large thin kernels. `weight`: [out, in / groups, h, w].
+// The kernel with which a convolution's gradient at its input is computed, of `weight`, [out,
+// in / groups, h, w]. Where that pays the gradient is again a convolution, which libraries compute
+// as fast as the one forward; their own backward ones are several times slower for dilated,
+// depthwise and large thin kernels.
 // - Stride 1: turned by 180 degrees, inputs and outputs exchanged.
 // - With so few inputs that a library would compute unused channels beside them, or strided,
 //   depthwise and dilated: one kernel for each input and phase, a place in cells as large as the
 //   stride or a multiple of it; their outputs are shuffled into place (Shi et al. 2016, arXiv
 //   1609.07009).
-// Undefined for others: there the library's is as good.
-at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry);
+// - Others: the weights as they are, for the library's own.
+// The gradient is computed in numbers of `type`, whatever the layer answers in, unless the layer is
+// grouped: such layers wait for memory and gain nothing by shorter numbers.
+at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geometry,
+                               at::ScalarType type);
 
-// conv2d of x [N,C,H,W] (as fast as ATen without N). `bias` and `gradient_kernel`, which
-// InputGradientKernel made of `weight`, may be undefined. Keeps neither its input nor its output
-// for the way back.
+// conv2d of x [N,C,H,W] (as fast as ATen without N). `bias` may be undefined; `gradient_kernel` is
+// what InputGradientKernel made of `weight`. Keeps neither its input nor its output for the way
+// back.
 at::Tensor FrozenConvolution(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                              const at::Tensor& gradient_kernel, const ConvGeometry& geometry);
 

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
 namespace {
@@ -43,8 +44,8 @@ TEST_P(FrozenConvolutionTest, AnswersAndDifferentiatesAsAten) {
             .contiguous(type == at::kDouble ? at::MemoryFormat::Contiguous
                                             : at::MemoryFormat::ChannelsLast);
     const auto bias = at::randn({c.out}, type);
-    const auto kernel = InputGradientKernel(weight, c.geometry);
-    EXPECT_EQ(kernel.defined(), c.own_way_back);
+    const auto kernel = InputGradientKernel(weight, c.geometry, type);
+    EXPECT_EQ(kernel.is_same(weight), !c.own_way_back);
     const auto frozen = [&](const at::Tensor& x) {
       return FrozenConvolution(x, weight, bias, kernel, c.geometry);
     };
@@ -62,6 +63,31 @@ TEST_P(FrozenConvolutionTest, AnswersAndDifferentiatesAsAten) {
           << height << "x" << width;
     }
   }
+}
+
+TEST_P(FrozenConvolutionTest, DifferentiatesInFewerBits) {
+  if (!HalfType(at::kCPU)) GTEST_SKIP() << "skipped: this processor has no AVX512_BF16";
+  const Case& c = GetParam();
+  at::manual_seed(6);
+  const auto weight = at::randn({c.out, c.in / c.geometry.groups, c.kernel_height, c.kernel_width})
+                          .contiguous(at::MemoryFormat::ChannelsLast);
+  const auto kernel = [&](at::ScalarType type) {
+    return InputGradientKernel(weight, c.geometry, type);
+  };
+  const auto layer = [&](const at::Tensor& gradient_kernel) {
+    return [&, gradient_kernel](const at::Tensor& x) {
+      return FrozenConvolution(x, weight, {}, gradient_kernel, c.geometry);
+    };
+  };
+  const auto full = layer(kernel(at::kFloat)), half = layer(kernel(at::kBFloat16));
+  const auto x = at::randn({2, c.in, 25, 37});
+  const auto y = full(x);
+  EXPECT_TRUE(at::equal(half(x), y));
+  const auto by_output = at::randn_like(y);
+  const auto expected = GradientOf(full, x, by_output), found = GradientOf(half, x, by_output);
+  EXPECT_EQ(found.scalar_type(), at::kFloat);
+  EXPECT_LT(Error(found, expected), 0.02);
+  EXPECT_EQ(at::equal(found, expected), c.geometry.groups > 1);  // those keep their numbers
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -107,7 +133,8 @@ TEST(FrozenConvolutionTest, WithoutAGradientIsThePlainOne) {
   at::manual_seed(6);
   const auto weight = at::randn({4, 3, 3, 3}), x = at::randn({1, 3, 8, 8});
   const ConvGeometry geometry{.padding = {1, 1}};
-  const auto y = FrozenConvolution(x, weight, {}, InputGradientKernel(weight, geometry), geometry);
+  const auto y =
+      FrozenConvolution(x, weight, {}, InputGradientKernel(weight, geometry, at::kFloat), geometry);
   EXPECT_FALSE(y.requires_grad());
   EXPECT_LT(Error(y, at::conv2d(x, weight, {}, 1, 1)), 1e-5);
 }

@@ -10,10 +10,8 @@ namespace stac {
 
 // What kind of file it is shows in its first bytes; the loaders report what cannot be read.
 Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
-                                 Precision precision, Passes passes) {
-  if (precision == Precision::kHalf && !HalfType(device))
-    return Fail(
-        "half precision needs a CUDA device or a processor with AVX512_BF16: use single precision");
+                                 Precision wanted, Passes passes) {
+  STAC_ASSIGN_OR_RETURN(const Precision precision, ChoosePrecision(wanted, device));
   std::array<char, 8> start{};
   std::ifstream(path, std::ios::binary).read(start.data(), start.size());
   if (IsStacnet(AsBytes({start.data(), start.size()}))) return OpenStacnet(path, device, precision);
@@ -22,8 +20,7 @@ Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& devi
   if (precision == Precision::kHalf && !device.is_cuda())
     return Fail(
         "on a CPU half precision is for .stacnet weight files only, not for a TorchScript file "
-        "like "
-        "{}: use single precision",
+        "like {}: use single precision, or half precision for the gradient alone",
         path);
   return OpenTorchScript(path, device, precision, passes);
 }

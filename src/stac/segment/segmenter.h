@@ -1,8 +1,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "stac/base/grid.h"
@@ -12,12 +14,27 @@
 
 namespace stac {
 
+// The numbers that networks compute with. Those of 16 bits need a GPU or a processor with
+// AVX512_BF16 and are refused elsewhere; what they gain and cost: docs/results.md.
+enum class Precision {
+  kAuto,          // kHalfGradient on processors with AVX512_BF16, otherwise kFloat
+  kFloat,         // 32 bits
+  kHalfGradient,  // labels as with kFloat; convolutions find the gradient in 16 bits
+  kHalf,          // 16 bits; on a CPU for weight files of our own only
+};
+// "auto", "float", "half-gradient", "half", in that order.
+const std::vector<std::string>& PrecisionNames();
+const std::string& PrecisionName(Precision precision);
+// Nothing for other names.
+std::optional<Precision> PrecisionFromName(std::string_view name);
+
 struct NetworkInfo {
   std::string name;  // file name without extension, or the definition's name
   std::string hash;  // of the file's bytes: 16 hexadecimal digits
   int class_count = 0;
   int64_t parameters = 0;
   bool on_gpu = false;
+  Precision precision = Precision::kFloat;  // never kAuto
 };
 
 // What the backward pass differentiates.
@@ -86,11 +103,6 @@ class Segmenter {
                                                      const Objective* objective);
   virtual std::unique_ptr<Segmenter> Clone() const = 0;
 };
-
-// kHalf: 16-bit floating point and channels last, for GPUs, and for weight files of our own on
-// processors with AVX512_BF16; refused elsewhere. What it gains, and how many labels change:
-// docs/results.md.
-enum class Precision { kFloat, kHalf };
 
 struct SegmenterOptions {
   int threads = 0;              // 0: all cores

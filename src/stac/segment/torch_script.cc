@@ -48,6 +48,7 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     std::istringstream stream{std::string(AsText(bytes))};
     torch::jit::Module module = torch::jit::load(stream, device);
     module.eval();
+    network.info.precision = precision;
     if (precision == Precision::kHalf) module.to(at::kHalf);
     for (at::Tensor parameter : module.parameters()) {
       network.info.parameters += parameter.numel();
@@ -55,7 +56,7 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     }
     bool enlarges = false;
     if (passes == Passes::kForwardAndBackward) {
-      module = Frozen(module, device);
+      module = Frozen(module, device, GradientType(precision, device));
       enlarges = TakeOffEnlargement(module);
     } else if (device.is_cpu()) {
       module = torch::jit::optimize_for_inference(module);
@@ -68,10 +69,8 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
       if (enlarges) return OutputWithEnlargement(output);
       return LogitsFromOutput(output);
     };
-    if (precision == Precision::kHalf) {
-      network.half_precision = true;
+    if (precision == Precision::kHalf)
       network.forward = InHalfPrecision(std::move(network.forward));
-    }
   } catch (const std::exception& error) {
     return Fail(
         "{} is not a TorchScript network ({}): save it with torch.jit.save, and check that "

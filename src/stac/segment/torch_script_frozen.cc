@@ -24,17 +24,16 @@ std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), 
 using OptionalTensor = decltype(c10::IValue().toOptional<at::Tensor>());
 
 at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
-                       const OptionalTensor& gradient_kernel, at::IntArrayRef stride,
+                       const at::Tensor& gradient_kernel, at::IntArrayRef stride,
                        at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
-  const at::Tensor none;
-  return FrozenConvolution(x, weight, bias.value_or(none), gradient_kernel.value_or(none),
+  return FrozenConvolution(x, weight, bias.value_or(at::Tensor()), gradient_kernel,
                            {Pair(stride), Pair(padding), Pair(dilation), groups});
 }
 
 // What graphs call in the place of ATen's operations.
 TORCH_LIBRARY(stac, library) {
   library.def(
-      "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor? gradient_kernel, int[] stride, "
+      "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor gradient_kernel, int[] stride, "
       "int[] padding, int[] dilation, int groups) -> Tensor",
       &Convolution);
   library.def("prelu(Tensor x, Tensor slopes) -> Tensor", &FrozenPrelu);
@@ -71,8 +70,12 @@ void Replace(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
   node.output()->replaceAllUsesWith(replacement->output());
 }
 
-// Also lays a kernel's channels side by side.
-bool ReplaceConvolution(Node& node, bool channels_last) {
+struct Layout {
+  bool channels_last;
+  at::ScalarType gradient_type;
+};
+
+bool ReplaceConvolution(Node& node, const Layout& layout) {
   const auto in = ConvolutionInputs(node);
   if (!in) return false;
   auto weight = torch::jit::constant_as<at::Tensor>(in->weight);
@@ -83,15 +86,13 @@ bool ReplaceConvolution(Node& node, bool channels_last) {
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;
-  if (channels_last) {
+  if (layout.channels_last) {
     weight = weight->contiguous(at::MemoryFormat::ChannelsLast);
     kernel = graph.insertConstant(*weight);
     node.replaceInput(1, kernel);
   }
-  const auto gradient_kernel =
-      InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups});
-  Value* back = gradient_kernel.defined() ? graph.insertConstant(gradient_kernel)
-                                          : graph.insertConstant(c10::IValue());
+  Value* back = graph.insertConstant(
+      InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups}, layout.gradient_type));
   Replace(node, "convolution",
           {in->x, kernel, in->bias, back, in->stride, in->padding, in->dilation, in->groups});
   return true;
@@ -104,11 +105,11 @@ bool ReplacePrelu(Node& node) {
   return true;
 }
 
-void ReplaceLayers(Block& block, bool channels_last) {
+void ReplaceLayers(Block& block, const Layout& layout) {
   for (auto it = block.nodes().begin(); it != block.nodes().end();) {
     Node& node = **it;
-    for (Block* inner : node.blocks()) ReplaceLayers(*inner, channels_last);
-    const bool replaced = ReplaceConvolution(node, channels_last) || ReplacePrelu(node);
+    for (Block* inner : node.blocks()) ReplaceLayers(*inner, layout);
+    const bool replaced = ReplaceConvolution(node, layout) || ReplacePrelu(node);
     ++it;
     if (replaced) node.destroy();
   }
@@ -116,10 +117,11 @@ void ReplaceLayers(Block& block, bool channels_last) {
 
 }  // namespace
 
-torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device) {
+torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device,
+                          at::ScalarType gradient_type) {
   torch::jit::Module frozen = torch::jit::freeze(network);
   const auto graph = frozen.get_method("forward").graph();
-  ReplaceLayers(*graph->block(), device.is_cpu());
+  ReplaceLayers(*graph->block(), {device.is_cpu(), gradient_type});
   torch::jit::EliminateDeadCode(graph);  // kernels as they were
   return frozen;
 }

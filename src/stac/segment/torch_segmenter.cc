@@ -342,7 +342,7 @@ void TorchSegmenter::AddGradient(at::Tensor by_rgb, const Frame& frame, const Ob
 // pixels has gradients that 16-bit numbers cannot hold.
 double TorchSegmenter::Magnification(double count, const Objective& objective) const {
   const bool mean = objective.kind != ObjectiveKind::kProjection;
-  return network_.half_precision && mean ? count : 1;
+  return network_.info.precision != Precision::kFloat && mean ? count : 1;
 }
 
 // The frame at a size that the network takes.
@@ -409,6 +409,20 @@ std::optional<at::ScalarType> HalfType(const at::Device& device) {
   if (__builtin_cpu_supports("avx512bf16")) return at::kBFloat16;
 #endif
   return std::nullopt;
+}
+
+at::ScalarType GradientType(Precision precision, const at::Device& device) {
+  return precision == Precision::kFloat ? at::kFloat : *HalfType(device);
+}
+
+Result<Precision> ChoosePrecision(Precision precision, const at::Device& device) {
+  const bool half = HalfType(device).has_value();
+  if (precision == Precision::kAuto)
+    return half && device.is_cpu() ? Precision::kHalfGradient : Precision::kFloat;
+  if (precision != Precision::kFloat && !half)
+    return Fail(
+        "half precision needs a CUDA device or a processor with AVX512_BF16: use single precision");
+  return precision;
 }
 
 TorchForward InHalfPrecision(TorchForward forward) {

@@ -25,7 +25,6 @@ struct TorchNetwork {
   TorchForward forward;
   at::Device device = at::kCPU;   // where the parameters are
   bool double_precision = false;  // parameters and arithmetic in double, for tests
-  bool half_precision = false;    // parameters and arithmetic in 16 bits; input and logits in float
 };
 
 // A Segmenter around a LibTorch network. Runs it once on a small grey frame: fails if it throws,
@@ -43,12 +42,15 @@ Result<at::Device> ChooseDevice(const std::string& name);
 // the CPU.
 enum class Passes { kForwardAndBackward, kForward };
 
-// A TorchScript file as LoadSegmenter describes it.
+// `precision`, or what kAuto stands for on that device; fails where it cannot be had.
+Result<Precision> ChoosePrecision(Precision precision, const at::Device& device);
+
+// A TorchScript file as LoadSegmenter describes it. Not kAuto.
 Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& device,
                                      Precision precision = Precision::kFloat,
                                      Passes passes = Passes::kForwardAndBackward);
 
-// Either kind of file that LoadSegmenter takes, by its first bytes.
+// Either kind of file that LoadSegmenter takes, by its first bytes. Any precision.
 Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& device,
                                  Precision precision = Precision::kFloat,
                                  Passes passes = Passes::kForwardAndBackward);
@@ -56,6 +58,10 @@ Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& devi
 // The numbers of 16 bits that networks run fast with there: float16 on CUDA, bfloat16 on processors
 // with AVX512_BF16. None: no such numbers.
 std::optional<at::ScalarType> HalfType(const at::Device& device);
+
+// The numbers in which convolutions of a network of floats, loaded at `precision`, find their
+// gradient.
+at::ScalarType GradientType(Precision precision, const at::Device& device);
 
 // A network whose parameters were made float16, as one of floats.
 TorchForward InHalfPrecision(TorchForward forward);

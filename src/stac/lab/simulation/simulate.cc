@@ -129,8 +129,6 @@ class Worker {
  private:
   Result<StreamResult> Stream(const Job& job, const SimulatedSystem& system, const Trace& trace,
                               const Clip& clip, const std::string& network) {
-    const bool stac = system.spec.kind() == SystemKind::kStac;
-    const int downscale = stac ? system.spec.Integer("gradient_downscale") : 1;
     STAC_ASSIGN_OR_RETURN(const auto* reference, bench_.Reference(job.network, job.clip));
     STAC_ASSIGN_OR_RETURN(const Profile profile, bench_.NetworkProfile(job.network));
     const std::vector<SensitivityMap>* importance = nullptr;
@@ -138,7 +136,8 @@ class Worker {
       STAC_ASSIGN_OR_RETURN(importance,
                             bench_.Importance(job.network, job.clip, system.spec.PredictsMap()));
     }
-    STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench_.Network(job.network, downscale));
+    STAC_ASSIGN_OR_RETURN(Segmenter * segmenter,
+                          bench_.Network(job.network, GradientSettingsOf(system.spec)));
     StreamOptions options = spec_.options;
     options.oracle = system.oracle;
     options.spare = system.spare;

@@ -33,9 +33,9 @@ torch::Tensor Convolution::forward(const torch::Tensor& x) {
   return y;
 }
 
-void Convolution::Freeze() {
+void Convolution::Freeze(torch::ScalarType gradient_type) {
   STAC_CHECK(!is_training());
-  gradient_kernel_ = InputGradientKernel(weight, geometry_);
+  gradient_kernel_ = InputGradientKernel(weight, geometry_, gradient_type);
   frozen_ = true;
 }
 

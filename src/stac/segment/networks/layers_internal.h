@@ -28,9 +28,9 @@ class Convolution : public torch::nn::Conv2dImpl {
   Convolution(const ConvOptions& options, bool bias);
   torch::Tensor forward(const torch::Tensor& x);
   // For networks that are run and differentiated at their input, but not trained: makes the way
-  // back fast. From then on the weights must stay what and where they are. Must not be in training
-  // mode.
-  void Freeze();
+  // back fast, in numbers of `gradient_type`. From then on the weights must stay what and where
+  // they are. Must not be in training mode.
+  void Freeze(torch::ScalarType gradient_type);
 
  private:
   ConvGeometry geometry_;

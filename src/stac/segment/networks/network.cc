@@ -30,9 +30,10 @@ void FoldBatchNorm(SegmentationNetwork& network) {
     if (auto* unit = dynamic_cast<ConvUnit*>(module.get())) unit->Fold();
 }
 
-void FreezeConvolutions(SegmentationNetwork& network) {
+void FreezeConvolutions(SegmentationNetwork& network, torch::ScalarType gradient_type) {
   for (const auto& module : network.modules(/*include_self=*/false))
-    if (auto* convolution = dynamic_cast<Convolution*>(module.get())) convolution->Freeze();
+    if (auto* convolution = dynamic_cast<Convolution*>(module.get()))
+      convolution->Freeze(gradient_type);
 }
 
 void UnfoldBatchNorm(const SegmentationNetwork& folded, const torch::Tensor& rgb,

@@ -49,9 +49,9 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeNetwork(const std::string& name
 // Merges all batch normalizations into their convolutions. The network must be in evaluation mode.
 void FoldBatchNorm(SegmentationNetwork& network);
 
-// Makes the way back to the input of a folded network fast. Its weights must stay what and where
-// they are from then on.
-void FreezeConvolutions(SegmentationNetwork& network);
+// Makes the way back to the input of a folded network fast, with convolutions in numbers of
+// `gradient_type`. Its weights must stay what and where they are from then on.
+void FreezeConvolutions(SegmentationNetwork& network, torch::ScalarType gradient_type);
 
 // The reverse of FoldBatchNorm, to train on: gives `network`, just made, the weights of a folded
 // network of the same definition and class count; auxiliary heads stay as they are. Normalizations

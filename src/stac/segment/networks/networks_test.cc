@@ -156,7 +156,7 @@ TEST(Networks, FreezingKeepsTheOutputAndItsGradient) {
                        torch::autograd::grad({logits.square().sum()}, {rgb}).front());
     };
     const auto [output, gradient] = run();
-    FreezeConvolutions(*network);
+    FreezeConvolutions(*network, torch::kDouble);
     const auto [frozen_output, frozen_gradient] = run();
     const auto same = [](const torch::Tensor& a, const torch::Tensor& b) {
       return (a - b).abs().max().item<double>() < 1e-10 * b.abs().max().item<double>();
@@ -282,6 +282,29 @@ TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
   EXPECT_LT(error(expected, found), 0.03);
   EXPECT_GT(error(expected, found), 0);                 // it is not the same network
   EXPECT_LT(error(expected_gradient, gradient), 0.25);  // some ReLUs change sides
+}
+
+TEST(Stacnet, AHalfGradientLeavesTheOutputAsItIs) {
+  if (!HalfType(at::kCPU)) GTEST_SKIP() << "skipped: this processor has no AVX512_BF16";
+  const TestFolder folder;
+  const std::string file = (folder / "small.stacnet").string();
+  ASSERT_TRUE(WriteFile(file, SmallFile()));
+  const auto plain = OpenStacnet(file, at::kCPU);
+  const auto half = OpenStacnet(file, at::kCPU, Precision::kHalfGradient);
+  ASSERT_TRUE(plain && half);
+  const torch::Tensor rgb = torch::rand({1, 3, 64, 96}).requires_grad_();
+  const auto run = [&rgb](const TorchNetwork& network) {
+    const torch::Tensor logits = network.forward(rgb).Answer();
+    return std::pair(logits.detach(),
+                     torch::autograd::grad({logits.square().sum()}, {rgb}).front());
+  };
+  const auto [expected, expected_gradient] = run(*plain);
+  const auto [found, gradient] = run(*half);
+  EXPECT_TRUE(torch::equal(found, expected));
+  const double error =
+      ((gradient - expected_gradient).norm() / expected_gradient.norm()).item<double>();
+  EXPECT_GT(error, 1e-5);  // it was computed in fewer bits
+  EXPECT_LT(error, 0.03);
 }
 
 TEST(Stacnet, BrokenFilesAreRefused) {

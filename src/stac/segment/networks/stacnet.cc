@@ -167,11 +167,9 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
   network.forward = [module](const at::Tensor& rgb) {
     return module->Forward(rgb.contiguous(at::MemoryFormat::ChannelsLast)).front().to(at::kFloat);
   };
-  if (precision == Precision::kHalf) {
-    module->to(*HalfType(device));
-    network.half_precision = true;
-  }
-  FreezeConvolutions(*module);
+  network.info.precision = precision;
+  if (precision == Precision::kHalf) module->to(*HalfType(device));
+  FreezeConvolutions(*module, GradientType(precision, device));
   return network;
 }
 
