@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -114,18 +115,38 @@ Result<Frame> FirstFrame(const Options& options) {
   return std::move(*frame);
 }
 
-// Share of the frame's labels, in percent, that differ from those of the same network in floats.
-Result<double> LabelsChangedByPrecision(const Options& options, Segmenter& segmenter,
-                                        const Frame& frame) {
+// As a server asks.
+Objective ServersObjective(const RegionGrid& regions) {
+  return {
+      .kind = ObjectiveKind::kFakeLabelLoss, .chroma = false, .sums = RegionSumsFor(regions, {})};
+}
+
+// What differs from the same network in floats, in percent.
+struct ChangedByPrecision {
+  double labels;         // share of the frame's
+  double sensitivities;  // of regions, the median
+};
+
+Result<ChangedByPrecision> CompareWithFloats(const Options& options, Segmenter& segmenter,
+                                             const Frame& frame, const RegionGrid& regions) {
   STAC_ASSIGN_OR_RETURN(
       const auto plain,
       LoadSegmenter(options.network, {.threads = options.threads, .device = options.device}));
-  STAC_ASSIGN_OR_RETURN(const Segmentation expected, plain->Run(frame));
-  STAC_ASSIGN_OR_RETURN(const Segmentation found, segmenter.Run(frame));
-  int64_t changed = 0;
+  const Objective objective = ServersObjective(regions);
+  STAC_ASSIGN_OR_RETURN(const Segmentation expected, plain->RunWithGradient(frame, objective));
+  STAC_ASSIGN_OR_RETURN(const Segmentation found, segmenter.RunWithGradient(frame, objective));
+  int64_t labels = 0;
   for (size_t i = 0; i < expected.labels.size(); ++i)
-    changed += expected.labels.data()[i] != found.labels.data()[i];
-  return 100.0 * static_cast<double>(changed) / static_cast<double>(expected.labels.size());
+    labels += expected.labels.data()[i] != found.labels.data()[i];
+  const SensitivityMap before = RegionSensitivity(expected, regions);
+  const SensitivityMap after = RegionSensitivity(found, regions);
+  std::vector<double> changes;
+  for (size_t i = 0; i < before.size(); ++i)
+    if (before.data()[i] > 0)
+      changes.push_back(std::abs(after.data()[i] - before.data()[i]) / before.data()[i]);
+  return ChangedByPrecision{
+      100.0 * static_cast<double>(labels) / static_cast<double>(expected.labels.size()),
+      100 * Median(std::move(changes))};
 }
 
 Status RunBench(Options options) {
@@ -163,11 +184,8 @@ Status RunBench(Options options) {
   less.gradient_downscale = options.reduced;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network, full));
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> reduced, LoadSegmenter(options.network, less));
-  // As a server asks.
-  const Objective objective{
-      .kind = ObjectiveKind::kFakeLabelLoss,
-      .chroma = false,
-      .sums = RegionSumsFor({.frame_width = frame.width(), .frame_height = frame.height()}, {})};
+  const RegionGrid regions{.frame_width = frame.width(), .frame_height = frame.height()};
+  const Objective objective = ServersObjective(regions);
 
   // In turn, so that a machine whose speed drifts slows all of them alike. The first two passes at
   // a new size choose algorithms and memory; they do not count.
@@ -212,9 +230,10 @@ Status RunBench(Options options) {
       {"reduced_gradient_over_forward_cpu",
        Rounded(MedianRatio(with_reduced.cpu_ms, forward.cpu_ms))}};
   if (segmenter->info().precision != Precision::kFloat) {
-    STAC_ASSIGN_OR_RETURN(const double changed,
-                          LabelsChangedByPrecision(options, *segmenter, frame));
-    figures["labels_changed_percent"] = Rounded(changed);
+    STAC_ASSIGN_OR_RETURN(const ChangedByPrecision changed,
+                          CompareWithFloats(options, *segmenter, frame, regions));
+    figures["labels_changed_percent"] = Rounded(changed.labels);
+    figures["sensitivities_changed_percent"] = Rounded(changed.sensitivities);
   }
   if (options.batch > 1) {
     const auto each = [&](const Times& batch, const Times& single) {
