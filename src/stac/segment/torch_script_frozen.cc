@@ -26,8 +26,11 @@ using OptionalTensor = decltype(c10::IValue().toOptional<at::Tensor>());
 at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
                        const at::Tensor& gradient_kernel, at::IntArrayRef stride,
                        at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
-  return FrozenConvolution(x, weight, bias.value_or(at::Tensor()), gradient_kernel,
-                           {Pair(stride), Pair(padding), Pair(dilation), groups});
+  const FrozenConvolution layer{.weight = weight,
+                                .bias = bias.value_or(at::Tensor()),
+                                .gradient_kernel = gradient_kernel,
+                                .geometry = {Pair(stride), Pair(padding), Pair(dilation), groups}};
+  return layer.Run(x);
 }
 
 // What graphs call in the place of ATen's operations.
@@ -70,6 +73,15 @@ void Replace(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
   node.output()->replaceAllUsesWith(replacement->output());
 }
 
+// A ReLU needs no memory of its own where nothing else sees what it looks at.
+void ReluInPlace(Node& node) {
+  if (node.output()->uses().size() != 1) return;
+  Node* user = node.output()->uses().front().user;
+  if (user->kind() != at::aten::relu) return;
+  user->replaceWithNewSymbol(at::aten::relu_);
+  user->destroy();
+}
+
 struct Layout {
   bool channels_last;
   at::ScalarType gradient_type;
@@ -83,6 +95,7 @@ bool ReplaceConvolution(Node& node, const Layout& layout) {
              dilation = ConstantPair(in->dilation);
   const auto groups = torch::jit::constant_as<int64_t>(in->groups);
   if (!weight || weight->dim() != 4 || !stride || !padding || !dilation || !groups) return false;
+  ReluInPlace(node);
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;

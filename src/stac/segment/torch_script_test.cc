@@ -77,9 +77,9 @@ def forward(self, x):
   y = y + torch.conv2d(y, self.depthwise, None, [1, 1], [2, 2], [2, 2], 8)
   y = torch.prelu(torch.conv2d(y, self.down, None, [2, 2], [1, 1], [1, 1], 8), self.slope)
   y = torch.relu(torch.conv2d(y, self.wide, None, [2, 2], [1, 1], [1, 1], 1))
-  y = torch._convolution(y, self.dilated, None, [1, 1], [2, 2], [2, 2], False, [0, 0], 1,
+  z = torch._convolution(y, self.dilated, None, [1, 1], [2, 2], [2, 2], False, [0, 0], 1,
                          False, False, True, True)  # as traced networks have it
-  y = torch.relu(y)
+  y = torch.relu(z) - 0.2 * z
   y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
 )" + ending + "\n");
   module.eval();

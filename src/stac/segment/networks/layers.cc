@@ -27,16 +27,17 @@ Convolution::Convolution(const ConvOptions& o, bool with_bias)
                 .dilation = {o.dilation, o.dilation}} {}
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  const torch::Tensor y = frozen_ ? FrozenConvolution(x, weight, bias, gradient_kernel_, geometry_)
-                                  : Conv2dImpl::forward(x);
+  const torch::Tensor y = frozen_ ? frozen_->Run(x) : Conv2dImpl::forward(x);
   MacCounter::Count(weight, y);
   return y;
 }
 
 void Convolution::Freeze(torch::ScalarType gradient_type) {
   STAC_CHECK(!is_training());
-  gradient_kernel_ = InputGradientKernel(weight, geometry_, gradient_type);
-  frozen_ = true;
+  frozen_ = {.weight = weight,
+             .bias = bias,
+             .gradient_kernel = InputGradientKernel(weight, geometry_, gradient_type),
+             .geometry = geometry_};
 }
 
 ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
@@ -34,8 +35,7 @@ class Convolution : public torch::nn::Conv2dImpl {
 
  private:
   ConvGeometry geometry_;
-  bool frozen_ = false;
-  torch::Tensor gradient_kernel_;
+  std::optional<FrozenConvolution> frozen_;
 };
 
 // Convolution, batch normalization and (by default) ReLU. Fold() merges the normalization's

@@ -1,3 +1,5 @@
+#include <torch/csrc/autograd/custom_function.h>
+
 #include "stac/base/check.h"
 #include "stac/segment/networks/accmpeg_network_internal.h"
 #include "stac/segment/networks/bisenet_internal.h"
@@ -66,6 +68,25 @@ void LayChannelsLast(SegmentationNetwork& network) {
 
 namespace {
 
+// (rgb - zero) * factor, laid out as `format` in numbers of `type`. The arithmetic is done plane by
+// plane, where it is fast whatever the layout behind it.
+class NormalizeFunction : public torch::autograd::Function<NormalizeFunction> {
+ public:
+  static torch::Tensor forward(torch::autograd::AutogradContext* context, const torch::Tensor& rgb,
+                               const torch::Tensor& zero, const torch::Tensor& factor,
+                               torch::ScalarType type, torch::MemoryFormat format) {
+    context->save_for_backward({factor});
+    return (rgb.contiguous() - zero).mul_(factor).contiguous(format).to(type);
+  }
+
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& by_output) {
+    const torch::Tensor factor = context->get_saved_variables().front();
+    const torch::Tensor planes = by_output.front().to(factor.scalar_type()).contiguous();
+    return {planes * factor, {}, {}, {}, {}};
+  }
+};
+
 // (rgb - middle) * share + middle brings a picture's contrast down to the limit.
 struct Contrast {
   torch::Tensor middle, share;  // [N,1,1,1]
@@ -90,12 +111,15 @@ torch::Tensor SegmentationNetwork::Normalized(const torch::Tensor& rgb,
   const auto channels = [&](const std::array<double, 3>& values) {
     return torch::tensor({values[0], values[1], values[2]}, options).view({1, 3, 1, 1});
   };
-  const auto type = parameters().front().scalar_type();
-  if (contrast_limit_ == 0) return ((rgb - channels(mean)) / channels(deviation)).to(type);
-  const Contrast contrast = Limited(rgb, contrast_limit_);
-  const torch::Tensor factor = contrast.share / channels(deviation);
-  const torch::Tensor zero = contrast.middle + (channels(mean) - contrast.middle) / contrast.share;
-  return ((rgb - zero) * factor).to(type);
+  torch::Tensor zero = channels(mean), factor = 1 / channels(deviation);
+  if (contrast_limit_ > 0) {
+    const Contrast contrast = Limited(rgb, contrast_limit_);
+    factor = contrast.share * factor;
+    zero = contrast.middle + (zero - contrast.middle) / contrast.share;
+  }
+  const torch::Tensor kernel = parameters().front();
+  return NormalizeFunction::apply(rgb, zero, factor, kernel.scalar_type(),
+                                  kernel.suggest_memory_format());
 }
 
 void ReplacePart(std::string& name, const std::string& part, const std::string& by) {

@@ -31,9 +31,10 @@ class SegmentationNetwork : public torch::nn::Module {
   virtual std::string PublishedName(const std::string& name) const { return name; }
 
  protected:
-  // (rgb - mean) / deviation for each channel, the ImageNet values by default, in the numbers that
-  // the parameters are of: rounding `rgb` itself to bfloat16 changes three times as many labels.
-  // The contrast limit comes first; gradients take what it does to the picture for constant.
+  // (rgb - mean) / deviation for each channel, the ImageNet values by default, laid out and in the
+  // numbers that the parameters are of: rounding `rgb` itself to bfloat16 changes three times as
+  // many labels. The contrast limit comes first; gradients take what it does to the picture for
+  // constant.
   torch::Tensor Normalized(const torch::Tensor& rgb,
                            const std::array<double, 3>& mean = {0.485, 0.456, 0.406},
                            const std::array<double, 3>& deviation = {0.229, 0.224, 0.225}) const;

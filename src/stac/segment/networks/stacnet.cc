@@ -165,7 +165,7 @@ Result<TorchNetwork> OpenStacnet(const std::string& path, const at::Device& devi
     network.info.parameters += parameter.numel();
   LayChannelsLast(*module);
   network.forward = [module](const at::Tensor& rgb) {
-    return module->Forward(rgb.contiguous(at::MemoryFormat::ChannelsLast)).front().to(at::kFloat);
+    return module->Forward(rgb).front().to(at::kFloat);
   };
   network.info.precision = precision;
   if (precision == Precision::kHalf) module->to(*HalfType(device));
