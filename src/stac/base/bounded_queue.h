@@ -55,8 +55,10 @@ class BoundedQueue {
   // The same, but gives up after the time-out; 0: does not wait.
   std::optional<T> PopFor(Micros timeout) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, std::chrono::microseconds(timeout),
-                      [&] { return closed_ || !items_.empty(); });
+    if (timeout > 0) {  // or the thread would go to sleep and wake up again
+      changed_.wait_for(lock, std::chrono::microseconds(timeout),
+                        [&] { return closed_ || !items_.empty(); });
+    }
     return TakeFront();
   }
   // No more items are taken in; waiting threads wake up. Items already in can still be popped.

@@ -1,6 +1,8 @@
 #include "stac/device/live_device.h"
 
 #include <algorithm>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -11,10 +13,33 @@
 namespace stac {
 namespace {
 
-// How long the loop sleeps at most before it looks at coded keyframes and messages again.
+// How long the loop sleeps at most before it looks at everything again, where only one of its
+// events would wake it; and where all of them would, before it looks whether it is to stop.
 constexpr Micros kLoopWait = 2'000;
+constexpr Micros kIdleWait = 20'000;
 // A paced file that is played later than this skips frames to catch up.
 constexpr Micros kTooLate = 500'000;
+
+// Says to one thread that another one is done with something.
+class Signal {
+ public:
+  void Notify() {
+    std::lock_guard lock(mutex_);
+    raised_ = true;
+    changed_.notify_one();
+  }
+  // Returns at once if it was notified since the last call.
+  void WaitFor(Micros timeout) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, std::chrono::microseconds(timeout), [this] { return raised_; });
+    raised_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool raised_ = false;
+};
 
 struct Captured {
   Result<Frame> frame;
@@ -61,6 +86,7 @@ struct LiveDevice::Impl {
   BoundedQueue<CodedJob> encoded{2};
   BoundedQueue<LabelsToDecode> to_decode{1};
   BoundedQueue<DecodedLabels> decoded{1};
+  Signal finished;  // a keyframe is coded, or labels are decoded
   std::atomic<int64_t> dropped{0};
   bool encoding = false;
   bool decoding = false;
@@ -117,6 +143,7 @@ void LiveDevice::Impl::EncodeLoop() {
             {std::move(planned->job), std::move(coded), planned->plan_ms, watch.Milliseconds()})) {
       return;
     }
+    finished.Notify();
   }
 }
 
@@ -125,6 +152,7 @@ void LiveDevice::Impl::DecodeLoop() {
     Stopwatch watch;
     auto labels = DecodeLabels(item->job);
     if (!decoded.Push({std::move(*item), std::move(labels), watch.Milliseconds()})) return;
+    finished.Notify();
   }
 }
 
@@ -244,9 +272,9 @@ void LiveDevice::Impl::WaitUntil(Micros time, const std::atomic<bool>& stop) {
     const Micros left = time - clock.Now();
     if (left <= 0 || stop) return;
     if (link && !encoding && !decoding) {
-      link->Wait(std::min(left, kLoopWait));
+      link->Wait(std::min(left, kIdleWait));
     } else {
-      std::this_thread::sleep_for(std::chrono::microseconds(std::min<Micros>(left, 500)));
+      finished.WaitFor(std::min(left, kLoopWait));
     }
   }
 }
