@@ -258,6 +258,13 @@ TEST(Stacnet, RoundTripGivesTheSameOutput) {
   EXPECT_TRUE(network->named_buffers().size() > 0);  // the original is not folded
 }
 
+// The logits of a picture that requires a gradient, and one by them.
+std::pair<torch::Tensor, torch::Tensor> OutputAndGradient(const TorchNetwork& network,
+                                                          const torch::Tensor& rgb) {
+  const torch::Tensor logits = network.forward(rgb).Answer();
+  return {logits.detach(), torch::autograd::grad({logits.square().sum()}, {rgb}).front()};
+}
+
 TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
   if (!HalfType(at::kCPU)) GTEST_SKIP() << "skipped: this processor has no AVX512_BF16";
   const TestFolder folder;
@@ -267,13 +274,8 @@ TEST(Stacnet, HalfPrecisionAnswersNearlyTheSame) {
   const auto half = OpenStacnet(file, at::kCPU, Precision::kHalf);
   ASSERT_TRUE(plain && half);
   const torch::Tensor rgb = torch::rand({1, 3, 64, 96}).requires_grad_();
-  const auto run = [&rgb](const TorchNetwork& network) {
-    const torch::Tensor logits = network.forward(rgb).Answer();
-    return std::pair(logits.detach(),
-                     torch::autograd::grad({logits.square().sum()}, {rgb}).front());
-  };
-  const auto [expected, expected_gradient] = run(*plain);
-  const auto [found, gradient] = run(*half);
+  const auto [expected, expected_gradient] = OutputAndGradient(*plain, rgb);
+  const auto [found, gradient] = OutputAndGradient(*half, rgb);
   EXPECT_EQ(found.scalar_type(), torch::kFloat);
   EXPECT_EQ(gradient.scalar_type(), torch::kFloat);
   const auto error = [](const torch::Tensor& a, const torch::Tensor& b) {
@@ -293,13 +295,8 @@ TEST(Stacnet, AHalfGradientLeavesTheOutputAsItIs) {
   const auto half = OpenStacnet(file, at::kCPU, Precision::kHalfGradient);
   ASSERT_TRUE(plain && half);
   const torch::Tensor rgb = torch::rand({1, 3, 64, 96}).requires_grad_();
-  const auto run = [&rgb](const TorchNetwork& network) {
-    const torch::Tensor logits = network.forward(rgb).Answer();
-    return std::pair(logits.detach(),
-                     torch::autograd::grad({logits.square().sum()}, {rgb}).front());
-  };
-  const auto [expected, expected_gradient] = run(*plain);
-  const auto [found, gradient] = run(*half);
+  const auto [expected, expected_gradient] = OutputAndGradient(*plain, rgb);
+  const auto [found, gradient] = OutputAndGradient(*half, rgb);
   EXPECT_TRUE(torch::equal(found, expected));
   const double error =
       ((gradient - expected_gradient).norm() / expected_gradient.norm()).item<double>();
