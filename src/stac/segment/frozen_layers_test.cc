@@ -38,7 +38,7 @@ TEST_P(FrozenConvolutionTest, AnswersAndDifferentiatesAsAten) {
   const Case& c = GetParam();
   at::manual_seed(5);
   for (const auto type : {at::kDouble, at::kFloat}) {
-    const double tolerance = type == at::kDouble ? 1e-12 : 2e-5;
+    const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
     const auto weight =
         at::randn({c.out, c.in / c.geometry.groups, c.kernel_height, c.kernel_width}, type)
             .contiguous(type == at::kDouble ? at::MemoryFormat::Contiguous

@@ -77,7 +77,7 @@ void Replace(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
 void ReluInPlace(Node& node) {
   if (node.output()->uses().size() != 1) return;
   Node* user = node.output()->uses().front().user;
-  if (user->kind() != at::aten::relu) return;
+  if (user->kind() != at::aten::relu || user->owningBlock() != node.owningBlock()) return;
   user->replaceWithNewSymbol(at::aten::relu_);
   user->destroy();
 }

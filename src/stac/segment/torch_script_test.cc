@@ -221,6 +221,43 @@ TEST_F(TorchScriptTest, TheLossIsThatOfTheWholeAnswer) {
   }
 }
 
+// Where 16 bits are fast; elsewhere the default is floats.
+TEST_F(TorchScriptTest, ByDefaultOnlyTheGradientMayBeInFewerBits) {
+  at::manual_seed(12);
+  torch::jit::Module module("Wide");
+  module.register_parameter("stem", at::randn({32, 3, 3, 3}) * 0.3, false);
+  module.register_parameter("wide", at::randn({32, 32, 3, 3}) * 0.1, false);
+  module.register_parameter("head", at::randn({5, 32, 1, 1}), false);
+  module.define(R"(
+def forward(self, x):
+  y = torch.relu(torch.conv2d(x, self.stem, None, [1, 1], [1, 1], [1, 1], 1))
+  y = torch.relu(torch.conv2d(y, self.wide, None, [1, 1], [1, 1], [1, 1], 1))
+  return torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
+)");
+  module.eval();
+  Save(module);
+  const auto plain = LoadSegmenter(Path(), {.device = "cpu"});
+  const auto automatic = LoadSegmenter(Path(), {.device = "cpu", .precision = Precision::kAuto});
+  ASSERT_TRUE(plain && automatic);
+  const bool half = HalfType(at::kCPU).has_value();
+  EXPECT_EQ((*plain)->info().precision, Precision::kFloat);
+  EXPECT_EQ((*automatic)->info().precision, half ? Precision::kHalfGradient : Precision::kFloat);
+  const Frame frame = RandomFrame(96, 64);
+  const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss};
+  const auto expected = (*plain)->RunWithGradient(frame, objective);
+  const auto found = (*automatic)->RunWithGradient(frame, objective);
+  ASSERT_TRUE(expected && found);
+  EXPECT_EQ(found->labels, expected->labels);
+  const Grid<float>&a = expected->gradients[0].y, &b = found->gradients[0].y;
+  double error = 0, size = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += std::pow(b.data()[i] - a.data()[i], 2);
+    size += std::pow(a.data()[i], 2);
+  }
+  EXPECT_LT(error, 1e-3 * size);
+  EXPECT_EQ(error > 0, half);
+}
+
 TEST_F(TorchScriptTest, HalfPrecisionNeedsAGpu) {
   ASSERT_TRUE(LoadSource("def forward(self, x):\n  return x * self.w"));
   const auto refused = LoadSegmenter(Path(), {.device = "cpu", .precision = Precision::kHalf});

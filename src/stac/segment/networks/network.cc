@@ -114,7 +114,7 @@ torch::Tensor SegmentationNetwork::Normalized(const torch::Tensor& rgb,
   torch::Tensor zero = channels(mean), factor = 1 / channels(deviation);
   if (contrast_limit_ > 0) {
     const Contrast contrast = Limited(rgb, contrast_limit_);
-    factor = contrast.share * factor;
+    factor = contrast.share / channels(deviation);
     zero = contrast.middle + (zero - contrast.middle) / contrast.share;
   }
   const torch::Tensor kernel = parameters().front();
