@@ -3,57 +3,59 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <span>
-#include <utility>
 #include <vector>
 
 // For LibTorch code only.
 
 namespace stac {
 
-// How small logits become as large as a picture: bilinearly, `factor` pixels to a cell. As
-// upsample_bilinear2d has it, pixel centres lie between those of the outer cells and beyond them
-// (the result is cells * factor wide), or with align_corners the outer pixels' centres are those of
-// the outer cells ((cells - 1) * factor + 1 wide).
-struct WholeEnlargement {
-  int factor = 1;
-  bool align_corners = false;
+// Height and width.
+struct TensorSize {
+  int64_t height = 0, width = 0;
+  bool operator==(const TensorSize&) const = default;
+};
+inline TensorSize SizeOf(const at::Tensor& x) { return {x.size(2), x.size(3)}; }
 
-  int64_t Pixels(int64_t cells) const {
-    return align_corners ? (cells - 1) * factor + 1 : cells * factor;
-  }
+// How small logits become as large as a picture, as upsample_bilinear2d has it: the outer edges of
+// cells and pixels lie on each other, or, with align_corners, the centres of the outer ones.
+struct Enlargement {
+  TensorSize to;
+  bool align_corners = false;
 };
 
 // The rows of enlarged logits, one at a time, without the others: enlarged, logits are the largest
-// tensor of a pass. An output pixel's weights depend on its phase, that is its place in the cell,
-// alone, so the pixels of a row are gathered by phase, where neighbours are neighbouring cells.
+// tensor of a pass. Where cells are a whole number of pixels apart, or nearly, every so manieth
+// pixel has neighbouring cells on its left; such pixels are gathered, to be computed several at a
+// time.
 class EnlargedRows {
  public:
-  // Behind how many cells, and how far, a pixel lies: (1 - share) * that cell + share * the next.
-  struct Place {
-    int64_t cell = 0;
+  // Pixels, one after the other in the gathered order, whose left cells follow each other.
+  struct Run {
+    int64_t first = 0, count = 0;
+    int64_t cell = 0;  // of the first one; -1 is a repetition of 0
+  };
+  // The two rows of cells around a row of the result, the first and last repeated, and how far it
+  // lies from the first: (1 - share) * upper + share * lower.
+  struct Around {
+    int64_t upper = 0, lower = 0;
     float share = 0;
   };
 
   // logits: floats [1,C,h,w] without gaps, which must outlive this. Of the result the left `width`
   // columns count.
-  EnlargedRows(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width);
+  EnlargedRows(const at::Tensor& logits, const Enlargement& enlargement, int64_t width);
 
   int64_t classes() const { return classes_; }
-  int phases() const { return enlargement_.factor; }
-  // How many pixels of a row have this phase.
-  int64_t CountOf(int phase) const {
-    return (width_ - phase + enlargement_.factor - 1) / enlargement_.factor;
+  const std::vector<Run>& runs() const { return runs_; }
+  // Of the gathered pixels: how far they lie behind their left cells.
+  const float* shares() const { return shares_.data(); }
+  // Puts what is gathered back into the order of pixels.
+  template <typename From, typename To>
+  void Scatter(const From* gathered, To* pixels) const {
+    const auto width = static_cast<int64_t>(shares_.size());
+    for (int64_t phase = 0; phase < distance_; ++phase)
+      for (int64_t x = phase; x < width; x += distance_) pixels[x] = static_cast<To>(*gathered++);
   }
-  // Of the pixel `at`, in a row or column. Of a phase it is the first pixel's; each next one lies a
-  // cell further.
-  Place PlaceOf(int64_t at) const;
-  // The two rows of cells around row y of the result, the first and last repeated, and how far it
-  // lies from the first.
-  struct Around {
-    int64_t upper = 0, lower = 0;
-    float share = 0;
-  };
   Around RowsAround(int64_t y) const;
 
   // Prepares row y.
@@ -64,8 +66,11 @@ class EnlargedRows {
 
  private:
   const float* const logits_;
-  const int64_t classes_, rows_, columns_, width_;
-  const WholeEnlargement enlargement_;
+  const int64_t classes_, rows_, columns_;
+  const Enlargement enlargement_;
+  const int64_t distance_;  // pixels from cell to cell, about
+  std::vector<Run> runs_;
+  std::vector<float> shares_;   // [width]
   std::vector<float> blended_;  // [C][columns + 2]
 };
 

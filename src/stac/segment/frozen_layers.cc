@@ -12,7 +12,22 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool ForwardOnly(const at::Tensor& x) { return !(at::GradMode::is_enabled() && x.requires_grad()); }
+void Save(const ConvGeometry& geometry, AutogradContext* context) {
+  auto& saved = context->saved_data;
+  saved["stride"] = geometry.stride;
+  saved["padding"] = geometry.padding;
+  saved["dilation"] = geometry.dilation;
+  saved["groups"] = geometry.groups;
+}
+
+ConvGeometry SavedGeometry(AutogradContext* context) {
+  auto& saved = context->saved_data;
+  const auto pair = [&](const char* name) { return saved[name].to<std::array<int64_t, 2>>(); };
+  return {.stride = pair("stride"),
+          .padding = pair("padding"),
+          .dilation = pair("dilation"),
+          .groups = saved["groups"].toInt()};
+}
 
 at::Tensor To(const at::Tensor& x, at::ScalarType type, at::MemoryFormat format) {
   return x.to(type, /*non_blocking=*/false, /*copy=*/false, format);
@@ -26,11 +41,8 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
     const ConvGeometry& geometry = layer->geometry;
     const at::Tensor y = Convolved(x, layer->weight, layer->bias, geometry);
     context->save_for_backward({layer->gradient_kernel});
+    Save(geometry, context);
     auto& saved = context->saved_data;
-    saved["stride"] = geometry.stride;
-    saved["padding"] = geometry.padding;
-    saved["dilation"] = geometry.dilation;
-    saved["groups"] = geometry.groups;
     saved["weight"] = layer->weight.sizes();
     saved["x"] = x.sizes();
     // Passes over a map and its gradient are several times faster if both are laid out alike.
@@ -41,14 +53,10 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
 
   static variable_list backward(AutogradContext* context, const variable_list& by_output) {
     auto& saved = context->saved_data;
-    const auto pair = [&](const char* name) { return saved[name].to<std::array<int64_t, 2>>(); };
     const auto format = [&](const char* name) {
       return static_cast<at::MemoryFormat>(saved[name].toInt());
     };
-    const ConvGeometry geometry{.stride = pair("stride"),
-                                .padding = pair("padding"),
-                                .dilation = pair("dilation"),
-                                .groups = saved["groups"].toInt()};
+    const ConvGeometry geometry = SavedGeometry(context);
     const at::Tensor kernel = context->get_saved_variables().front();
     const at::Tensor by_y = To(by_output.front(), kernel.scalar_type(), format("y_format"));
     const auto x_format = format("x_format");
@@ -59,24 +67,37 @@ class ConvFunction : public torch::autograd::Function<ConvFunction> {
   }
 };
 
-class PreluFunction : public torch::autograd::Function<PreluFunction> {
+at::Tensor Transposed(const at::Tensor& x, const FrozenTransposedConvolution& layer) {
+  const FrozenConvolution& convolution = layer.turned_round;
+  const ConvGeometry& geometry = convolution.geometry;
+  const at::IntArrayRef weight = convolution.weight.sizes();
+  std::array<int64_t, 4> size = {x.size(0), weight[1] * geometry.groups, 0, 0};
+  for (int axis = 0; axis < 2; ++axis)
+    size[2 + axis] = (x.size(2 + axis) - 1) * geometry.stride[axis] - 2 * geometry.padding[axis] +
+                     geometry.dilation[axis] * (weight[2 + axis] - 1) + 1 +
+                     layer.output_padding[axis];
+  at::Tensor y = GradientAtInput(x, convolution.gradient_kernel, weight, geometry, size,
+                                 x.suggest_memory_format());
+  if (convolution.bias.defined()) y = y + convolution.bias.view({1, -1, 1, 1});
+  return y.detach();  // not a view, which must not be changed in place behind a layer of ours
+}
+
+// Of a convolution that is turned round: forward is its way back.
+class TransposedFunction : public torch::autograd::Function<TransposedFunction> {
  public:
-  // slopes: a pointer, so that autograd takes no notice of it.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const at::Tensor* slopes) {
-    context->save_for_backward({x, *slopes});
-    return at::prelu(x, *slopes);
+                            const FrozenTransposedConvolution* layer) {
+    const FrozenConvolution& convolution = layer->turned_round;
+    const ConvGeometry& geometry = convolution.geometry;
+    context->save_for_backward({convolution.weight});
+    Save(geometry, context);
+    return Transposed(x, *layer);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& by_output) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor &x = saved[0], &slopes = saved[1];
-    const at::Tensor by = by_output.front().contiguous(x.suggest_memory_format());
-    std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
-    if (x.dim() > 1) shape[1] = slopes.numel();
-    const at::Tensor each = slopes.view(shape);
-    const at::Tensor above = at::threshold_backward(by, x, 0);
-    return {(by * each).addcmul_(above, 1 - each), {}};
+    return {Convolved(by_output.front(), context->get_saved_variables().front(), {},
+                      SavedGeometry(context)),
+            {}};
   }
 };
 
@@ -87,8 +108,15 @@ at::Tensor FrozenConvolution::Run(const at::Tensor& x) const {
   return ConvFunction::apply(x, this);
 }
 
-at::Tensor FrozenPrelu(const at::Tensor& x, const at::Tensor& slopes) {
-  return ForwardOnly(x) ? at::prelu(x, slopes) : PreluFunction::apply(x, &slopes);
+at::Tensor FrozenTransposedConvolution::Run(const at::Tensor& x) const {
+  if (x.dim() != 4) {
+    const auto& [stride, padding, dilation, groups] = turned_round.geometry;
+    return at::conv_transpose2d(x, turned_round.weight, turned_round.bias, stride, padding,
+                                output_padding, groups, dilation);
+  }
+  return ForwardOnly(x) ? Transposed(x, *this) : TransposedFunction::apply(x, this);
 }
+
+bool ForwardOnly(const at::Tensor& x) { return !(at::GradMode::is_enabled() && x.requires_grad()); }
 
 }  // namespace stac

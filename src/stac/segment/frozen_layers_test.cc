@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <array>
 #include <functional>
 #include <ostream>
+#include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
@@ -155,19 +157,125 @@ TEST(FrozenConvolutionTest, WithoutAGradientIsThePlainOne) {
   EXPECT_LT(Error(y, at::conv2d(x, weight, {}, 1, 1)), 1e-5);
 }
 
-TEST(FrozenPreluTest, AnswersAndDifferentiatesAsAten) {
-  at::manual_seed(7);
-  for (const int64_t slopes : {1, 6}) {
-    for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
-      const auto slope = at::randn({slopes}, at::kDouble);
-      auto x = at::randn({2, 6, 5, 7}, at::kDouble).contiguous(format);
-      x[0][0][0][0] = 0;
-      const auto frozen = [&](const at::Tensor& v) { return FrozenPrelu(v, slope); };
-      const auto plain = [&](const at::Tensor& v) { return at::prelu(v, slope); };
-      EXPECT_TRUE(at::equal(frozen(x), plain(x)));
-      const auto by_output = at::randn_like(x);
-      EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)), 1e-12);
+struct TransposedCase {
+  const char* name;
+  int64_t in, out, kernel;
+  ConvGeometry geometry;
+  std::array<int64_t, 2> output_padding;
+
+  friend std::ostream& operator<<(std::ostream& out, const TransposedCase& c) {
+    return out << c.name;
+  }
+};
+
+class FrozenTransposedTest : public testing::TestWithParam<TransposedCase> {};
+
+TEST_P(FrozenTransposedTest, AnswersAndDifferentiatesAsAten) {
+  const TransposedCase& c = GetParam();
+  const ConvGeometry& g = c.geometry;
+  at::manual_seed(8);
+  for (const auto type : {at::kDouble, at::kFloat}) {
+    const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
+    const auto weight = at::randn({c.in, c.out / g.groups, c.kernel, c.kernel}, type)
+                            .contiguous(type == at::kDouble ? at::MemoryFormat::Contiguous
+                                                            : at::MemoryFormat::ChannelsLast);
+    for (const auto& bias : {at::Tensor(), at::randn({c.out}, type)}) {
+      const FrozenTransposedConvolution layer{
+          {weight, bias, InputGradientKernel(weight, g, type), g}, c.output_padding};
+      const auto frozen = [&](const at::Tensor& x) { return layer.Run(x); };
+      const auto plain = [&](const at::Tensor& x) {
+        return at::conv_transpose2d(x, weight, bias, g.stride, g.padding, c.output_padding,
+                                    g.groups, g.dilation);
+      };
+      // What is behind it may change it in place.
+      const auto rectified = [&](const at::Tensor& x) { return layer.Run(x).relu_(); };
+      const auto plain_rectified = [&](const at::Tensor& x) { return plain(x).relu(); };
+      for (const auto& size : {std::vector<int64_t>{2, c.in, 9, 14}, {c.in, 8, 7}}) {
+        const auto x = at::randn(size, type);
+        const auto expected = plain(x);
+        EXPECT_LT(Error(frozen(x), expected), tolerance);
+        const auto by_output = at::randn_like(expected);
+        EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)),
+                  tolerance);
+        EXPECT_LT(
+            Error(GradientOf(rectified, x, by_output), GradientOf(plain_rectified, x, by_output)),
+            tolerance);
+      }
     }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Geometries, FrozenTransposedTest,
+    testing::Values(
+        TransposedCase{"cells", 5, 4, 2, {.stride = {2, 2}}, {0, 0}},
+        TransposedCase{"wide_cells", 20, 20, 2, {.stride = {2, 2}}, {0, 0}},
+        TransposedCase{"overlapping", 6, 3, 3, {.stride = {2, 2}, .padding = {1, 1}}, {1, 1}},
+        TransposedCase{"wide_overlapping", 6, 24, 4, {.stride = {2, 2}, .padding = {1, 1}}, {0, 0}},
+        TransposedCase{"without_stride", 6, 5, 3, {.padding = {1, 1}}, {0, 0}},
+        TransposedCase{"one_way", 6, 5, 3, {.stride = {2, 1}, .padding = {1, 1}}, {1, 0}},
+        TransposedCase{
+            "grouped", 6, 4, 3, {.stride = {2, 2}, .padding = {1, 1}, .groups = 2}, {0, 0}}));
+
+// Batch normalization as ATen has it, of parameters whose scale is some below zero.
+struct Normalization {
+  at::Tensor weight, bias, mean, variance;
+
+  explicit Normalization(at::ScalarType type)
+      : weight(at::randn({6}, type)),
+        bias(at::randn({6}, type)),
+        mean(at::randn({6}, type)),
+        variance(at::rand({6}, type) + 0.5) {}
+  at::Tensor Scale() const { return weight * (variance + 1e-3).rsqrt(); }
+  at::Tensor Shift() const { return bias - mean * Scale(); }
+};
+
+TEST(FrozenActivationTest, AnswersAndDifferentiatesAsAten) {
+  at::manual_seed(7);
+  for (const auto type : {at::kDouble, at::kFloat}) {
+    const double tolerance = type == at::kDouble ? 1e-12 : 1e-5;
+    const Normalization norm(type);
+    for (const bool normalized : {false, true}) {
+      for (const auto& slopes : {at::Tensor(), at::randn({1}, type), at::randn({6}, type)}) {
+        for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+          // More values than one thread takes at a time.
+          auto x = at::randn({2, 6, 55, 67}, type).contiguous(format);
+          x[0][0][0][0] = 0;
+          FrozenActivation layer{.slopes = slopes};
+          if (normalized) {
+            layer.scale = norm.Scale();
+            layer.shift = norm.Shift();
+          }
+          const auto frozen = [&](const at::Tensor& v) { return layer.Run(v); };
+          const auto plain = [&](const at::Tensor& v) {
+            const at::Tensor t =
+                normalized ? at::batch_norm(v, norm.weight, norm.bias, norm.mean, norm.variance,
+                                            /*training=*/false, 0.1, 1e-3, /*cudnn_enabled=*/false)
+                           : v;
+            return slopes.defined() ? at::prelu(t, slopes) : t.clone();
+          };
+          EXPECT_LT(Error(frozen(x), plain(x)), tolerance);
+          // Laid out as x, and otherwise.
+          for (const auto& by_output : {at::randn_like(x), at::randn(x.sizes(), x.options())})
+            EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)),
+                      tolerance);
+        }
+      }
+    }
+  }
+}
+
+// Maps of other shapes, and maps with gaps.
+TEST(FrozenActivationTest, TakesWhatIsLaidOutInNoUsualWay) {
+  at::manual_seed(9);
+  const FrozenActivation layer{.slopes = at::randn({6})};
+  const auto frozen = [&](const at::Tensor& v) { return layer.Run(v); };
+  const auto plain = [&](const at::Tensor& v) { return at::prelu(v, layer.slopes); };
+  for (const auto& x : {at::randn({2, 6, 9, 10}).slice(3, 1, 8), at::randn({3, 6}),
+                        at::randn({2, 6, 11}), at::randn({0, 6, 4, 4})}) {
+    EXPECT_TRUE(at::allclose(frozen(x), plain(x)));
+    const auto by_output = at::randn_like(x);
+    EXPECT_TRUE(at::allclose(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)));
   }
 }
 

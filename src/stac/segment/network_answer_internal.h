@@ -12,32 +12,20 @@
 
 namespace stac {
 
-// Height and width.
-struct TensorSize {
-  int64_t height = 0, width = 0;
-  bool operator==(const TensorSize&) const = default;
-};
-inline TensorSize SizeOf(const at::Tensor& x) { return {x.size(2), x.size(3)}; }
-
-// The bilinear enlargement with which many networks end.
-struct Enlargement {
-  TensorSize to;
-  bool align_corners = false;
-  TensorSize kept;  // the left upper part, which is the answer
-};
-
-// An answer, whose enlargement may be left to do: labels and the loss need no enlarged logits.
+// An answer. The enlargement with which many networks end may be left to do: labels and the loss
+// need no enlarged logits.
 struct NetworkOutput {
   NetworkOutput(at::Tensor answer) : logits(std::move(answer)) {}  // NOLINT: it is one
-  NetworkOutput(at::Tensor small, const Enlargement& enlarge)
-      : logits(std::move(small)), enlargement(enlarge) {}
+  NetworkOutput(at::Tensor small, const Enlargement& enlarge, TensorSize keep)
+      : logits(std::move(small)), enlargement(enlarge), kept(keep) {}
 
   // The whole answer, [N,C,H,W].
   at::Tensor Answer() const;
-  TensorSize AnswerSize() const { return enlargement ? enlargement->kept : SizeOf(logits); }
+  TensorSize AnswerSize() const { return enlargement ? kept : SizeOf(logits); }
 
   at::Tensor logits;  // [N,C,h,w]
   std::optional<Enlargement> enlargement;
+  TensorSize kept;  // of what is enlarged the left upper part, which is the answer
 };
 
 // The output of one pass over pictures of size `frame`, which were padded to `seen`.
@@ -58,9 +46,11 @@ class NetworkAnswer {
  private:
   TensorSize seen_, frame_;
   at::Tensor logits_;
-  // Left to the network's own enlargement, or to us.
-  std::optional<Enlargement> own_;
-  std::optional<WholeEnlargement> whole_;
+  // On the CPU: what is left to do, be it the network's own enlargement, one of ours, or none.
+  std::optional<Enlargement> enlargement_;
+  at::Tensor values_;  // then: logits_ as floats, a class after the other
+  // Whether the network itself answers for pixels, which the loss then counts.
+  bool of_pixels_ = false;
   at::Tensor loss_logits_;
 };
 

@@ -23,7 +23,7 @@ struct Part {
 // Row by row: enlarge, find labels and loss, and take the gradient back to the cells.
 class LossOfRows {
  public:
-  LossOfRows(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width,
+  LossOfRows(const at::Tensor& logits, const Enlargement& enlargement, int64_t width,
              const std::vector<float>& class_weights, double pixels)
       : rows_(logits, enlargement, width),
         columns_(logits.size(3)),
@@ -56,26 +56,16 @@ class LossOfRows {
   float* Values(int64_t c) { return values_.data_ptr<float>() + c * width_; }
   float Weight(int32_t label) const { return class_weights_.empty() ? 1 : class_weights_[label]; }
 
-  // Calls row(first pixel, pixels, place) for the pixels of each phase, which lie side by side.
-  template <typename F>
-  void ForEachPhase(F row) const {
-    int64_t first = 0;
-    for (int phase = 0; phase < rows_.phases(); ++phase) {
-      const int64_t count = rows_.CountOf(phase);
-      row(first, count, rows_.PlaceOf(phase));
-      first += count;
-    }
-  }
-
   void EnlargeRow() {
-    ForEachPhase([this](int64_t first, int64_t count, EnlargedRows::Place place) {
+    for (const EnlargedRows::Run& run : rows_.runs()) {
+      const float* share = rows_.shares() + run.first;
       for (int64_t c = 0; c < rows_.classes(); ++c) {
-        const float* left = rows_.Cells(c) + place.cell;
-        float* __restrict value = Values(c) + first;
-        for (int64_t x = 0; x < count; ++x)
-          value[x] = (1 - place.share) * left[x] + place.share * left[x + 1];
+        const float* left = rows_.Cells(c) + run.cell;
+        float* __restrict value = Values(c) + run.first;
+        for (int64_t x = 0; x < run.count; ++x)
+          value[x] = (1 - share[x]) * left[x] + share[x] * left[x + 1];
       }
-    });
+    }
   }
 
   void FindLargest() {
@@ -132,14 +122,15 @@ class LossOfRows {
   // What EnlargeRow does, the other way round.
   void ShrinkRow() {
     std::fill(by_row_.begin(), by_row_.end(), 0.0f);
-    ForEachPhase([this](int64_t first, int64_t count, EnlargedRows::Place place) {
+    for (const EnlargedRows::Run& run : rows_.runs()) {
+      const float* share = rows_.shares() + run.first;
       for (int64_t c = 0; c < rows_.classes(); ++c) {
-        float* left = &by_row_[c * (columns_ + 2) + 1 + place.cell];
-        const float* value = Values(c) + first;
-        for (int64_t x = 0; x < count; ++x) left[x] += (1 - place.share) * value[x];
-        for (int64_t x = 0; x < count; ++x) left[x + 1] += place.share * value[x];
+        float* left = &by_row_[c * (columns_ + 2) + 1 + run.cell];
+        const float* value = Values(c) + run.first;
+        for (int64_t x = 0; x < run.count; ++x) left[x] += (1 - share[x]) * value[x];
+        for (int64_t x = 0; x < run.count; ++x) left[x + 1] += share[x] * value[x];
       }
-    });
+    }
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       float* row = &by_row_[c * (columns_ + 2)];
       row[1] += row[0];
@@ -165,7 +156,7 @@ class LossOfRows {
   const int64_t columns_, width_;
   const std::vector<float>& class_weights_;
   const double pixels_;
-  at::Tensor values_, sums_;  // of the row's pixels, by phase: [C,width] and [width]
+  at::Tensor values_, sums_;  // of the row's pixels as they are gathered: [C,width], [width]
   std::vector<float> best_, scale_;
   std::vector<int32_t> label_;
   std::vector<float> by_row_;  // the gradient by EnlargedRows' blended row
@@ -173,11 +164,11 @@ class LossOfRows {
 
 }  // namespace
 
-LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, WholeEnlargement enlargement,
+LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement& enlargement,
                                     int width, int height,
                                     const std::vector<float>& class_weights) {
   at::NoGradGuard no_gradient;
-  TORCH_CHECK(height <= enlargement.Pixels(logits.size(2)), "the logits do not cover the frame");
+  TORCH_CHECK(height <= enlargement.to.height, "the logits do not cover the frame");
   const auto cells = logits.detach().contiguous();
   const double pixels = static_cast<double>(width) * height;
   std::vector<Part> parts((height + kRowsAtATime - 1) / kRowsAtATime);

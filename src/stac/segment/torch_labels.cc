@@ -37,30 +37,24 @@ void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t be
 // Labels of rows of enlarged logits.
 class RowLabeller {
  public:
-  RowLabeller(const at::Tensor& logits, WholeEnlargement enlargement, int64_t width)
-      : rows_(logits, enlargement, width),
-        best_(rows_.CountOf(0)),
-        label_(rows_.CountOf(0) * enlargement.factor) {}
+  RowLabeller(const at::Tensor& logits, const Enlargement& enlargement, int64_t width)
+      : rows_(logits, enlargement, width), best_(width), label_(width) {}
 
   void Run(int64_t y, std::span<uint8_t> labels) {
     rows_.Blend(y);
-    for (int phase = 0; phase < rows_.phases(); ++phase) LabelPhase(phase);
-    size_t x = 0;
-    for (size_t cell = 0; x < labels.size(); ++cell)
-      for (int phase = 0; phase < rows_.phases() && x < labels.size(); ++phase)
-        labels[x++] = static_cast<uint8_t>(label_[phase * best_.size() + cell]);
+    for (const EnlargedRows::Run& run : rows_.runs()) LabelRun(run);
+    rows_.Scatter(label_.data(), labels.data());
   }
 
  private:
-  void LabelPhase(int phase) {
-    const auto [cell, share] = rows_.PlaceOf(phase);
-    const int64_t count = rows_.CountOf(phase);
-    float* __restrict best = best_.data();
-    int32_t* __restrict label = &label_[phase * best_.size()];
+  void LabelRun(const EnlargedRows::Run& run) {
+    const float* share = rows_.shares() + run.first;
+    float* __restrict best = &best_[run.first];
+    int32_t* __restrict label = &label_[run.first];
     for (int64_t c = 0; c < rows_.classes(); ++c) {
-      const float* left = rows_.Cells(c) + cell;
-      for (int64_t x = 0; x < count; ++x) {
-        const float value = (1 - share) * left[x] + share * left[x + 1];
+      const float* left = rows_.Cells(c) + run.cell;
+      for (int64_t x = 0; x < run.count; ++x) {
+        const float value = (1 - share[x]) * left[x] + share[x] * left[x + 1];
         const bool larger = c == 0 || value > best[x];
         label[x] = larger ? static_cast<int32_t>(c) : label[x];
         best[x] = larger ? value : best[x];
@@ -69,8 +63,8 @@ class RowLabeller {
   }
 
   EnlargedRows rows_;
-  std::vector<float> best_;     // of one phase
-  std::vector<int32_t> label_;  // [phase][pixels of a phase]
+  std::vector<float> best_;  // of the row's pixels as they are gathered
+  std::vector<int32_t> label_;
 };
 
 }  // namespace
@@ -94,10 +88,12 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
   return labels;
 }
 
-LabelMap LabelsOfEnlarged(const at::Tensor& logits, WholeEnlargement enlargement, int width,
+LabelMap LabelsOfEnlarged(const at::Tensor& logits, const Enlargement& enlargement, int width,
                           int height) {
   at::NoGradGuard no_gradient;
-  TORCH_CHECK(height <= enlargement.Pixels(logits.size(2)), "the logits do not cover the frame");
+  if (SizeOf(logits) == enlargement.to)
+    return LabelsFromLogits(logits.slice(2, 0, height).slice(3, 0, width));
+  TORCH_CHECK(height <= enlargement.to.height, "the logits do not cover the frame");
   const auto floats = logits.detach().to(at::kFloat).contiguous();
   LabelMap labels(width, height);
   at::parallel_for(0, height, 16, [&](int64_t begin, int64_t end) {

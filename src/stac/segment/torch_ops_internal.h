@@ -45,7 +45,7 @@ struct LossGradient {
 LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights);
 // The same of the left upper width x height pixels of the enlarged logits, with respect to the
 // small ones, without making the others: of floats [1,C,h,w] on the CPU.
-LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, WholeEnlargement enlargement,
+LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement& enlargement,
                                     int width, int height, const std::vector<float>& class_weights);
 
 // The tile of ObjectiveValue: [1,C,64,64], a function of seed, pass and class count only.
@@ -55,7 +55,7 @@ at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);
 LabelMap LabelsFromLogits(const at::Tensor& logits);
 // The same of the left upper width x height pixels of the enlarged logits, without making them. On
 // the CPU.
-LabelMap LabelsOfEnlarged(const at::Tensor& logits, WholeEnlargement enlargement, int width,
+LabelMap LabelsOfEnlarged(const at::Tensor& logits, const Enlargement& enlargement, int width,
                           int height);
 
 // From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x

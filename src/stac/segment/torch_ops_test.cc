@@ -296,10 +296,17 @@ TEST(LabelsFromLogitsTest, AgreesWithArgmaxAndTakesTheFirstOfEquals) {
   EXPECT_EQ(labels(1099, 0), 0);
 }
 
-at::Tensor Enlarged(const at::Tensor& logits, WholeEnlargement enlargement) {
-  return at::upsample_bilinear2d(
-      logits, {enlargement.Pixels(logits.size(2)), enlargement.Pixels(logits.size(3))},
-      enlargement.align_corners);
+at::Tensor Enlarged(const at::Tensor& logits, const Enlargement& enlargement) {
+  return at::upsample_bilinear2d(logits, {enlargement.to.height, enlargement.to.width},
+                                 enlargement.align_corners);
+}
+
+// To so many pixels from cell to cell.
+Enlargement EnlargedBy(int factor, const at::Tensor& logits, bool align_corners) {
+  const auto pixels = [&](int64_t cells) {
+    return align_corners ? (cells - 1) * factor + 1 : cells * factor;
+  };
+  return {{pixels(logits.size(2)), pixels(logits.size(3))}, align_corners};
 }
 
 // Logits of small whole numbers and factors of powers of two leave nothing to rounding.
@@ -308,7 +315,7 @@ TEST(LabelsOfEnlargedTest, AreThoseOfTheEnlargedLogits) {
   for (const bool align_corners : {false, true}) {
     for (const int factor : {1, 2, 4, 8}) {
       const auto logits = at::randint(-8, 9, {1, 7, 9, 21}, at::kFloat);
-      const WholeEnlargement enlargement{factor, align_corners};
+      const Enlargement enlargement = EnlargedBy(factor, logits, align_corners);
       const auto enlarged = Enlarged(logits, enlargement);
       const int width = static_cast<int>(enlarged.size(3)) - 1;
       const int height = static_cast<int>(enlarged.size(2));
@@ -319,21 +326,27 @@ TEST(LabelsOfEnlargedTest, AreThoseOfTheEnlargedLogits) {
   }
 }
 
+// From 19 x 26 cells: by whole factors, by others, hardly, one way, and not at all.
+const TensorSize kEnlargedSizes[] = {{57, 78}, {55, 76}, {38, 53}, {64, 31},
+                                     {20, 27}, {19, 60}, {19, 26}};
+
 // Others are as good as the largest.
 TEST(LabelsOfEnlargedTest, AreRightWithinRounding) {
   at::manual_seed(4);
-  const auto logits = at::randn({1, 19, 10, 14});
+  const auto logits = at::randn({1, 19, 19, 26});
   for (const bool align_corners : {false, true}) {
-    const WholeEnlargement enlargement{3, align_corners};
-    const auto enlarged = Enlarged(logits, enlargement);
-    const int width = static_cast<int>(enlarged.size(3));
-    const int height = static_cast<int>(enlarged.size(2));
-    const LabelMap labels = LabelsOfEnlarged(logits, enlargement, width, height);
-    const auto largest = enlarged.amax(1);
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x)
-        EXPECT_NEAR(enlarged[0][labels(x, y)][y][x].item().toFloat(),
-                    largest[0][y][x].item().toFloat(), 1e-5);
+    for (const TensorSize& to : kEnlargedSizes) {
+      const Enlargement enlargement{to, align_corners};
+      const auto enlarged = Enlarged(logits, enlargement);
+      const int width = static_cast<int>(to.width), height = static_cast<int>(to.height);
+      const LabelMap labels = LabelsOfEnlarged(logits, enlargement, width, height);
+      const auto largest = enlarged.amax(1);
+      const auto labelled = enlarged.gather(
+          1, at::from_blob(const_cast<uint8_t*>(labels.data()), {1, 1, height, width}, at::kByte)
+                 .to(at::kLong));
+      EXPECT_LT((largest - labelled[0]).max().item().toFloat(), 3e-5)
+          << width << 'x' << height << ' ' << align_corners;
+    }
   }
 }
 
@@ -341,12 +354,11 @@ TEST(GradientOfEnlargedLossTest, IsWhatAutogradGives) {
   at::manual_seed(5);
   const std::vector<float> weights = {0.5f, 2, 1, 0, 3};
   for (const bool align_corners : {false, true}) {
-    for (const int factor : {2, 3, 8}) {
+    for (const TensorSize& to : kEnlargedSizes) {
       // More rows than are summed up at a time, and a frame that is smaller than the answer.
-      const WholeEnlargement enlargement{factor, align_corners};
-      const auto logits = at::randn({1, 5, 19, 6}) * 4;
-      const int width = static_cast<int>(enlargement.Pixels(6)) - 1;
-      const int height = static_cast<int>(enlargement.Pixels(19)) - 2;
+      const Enlargement enlargement{to, align_corners};
+      const auto logits = at::randn({1, 5, 19, 26}) * 4;
+      const int width = static_cast<int>(to.width) - 1, height = static_cast<int>(to.height) - 2;
       for (const auto& class_weights : {std::vector<float>(), weights}) {
         const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss,
                                   .class_weights = class_weights};
@@ -359,10 +371,17 @@ TEST(GradientOfEnlargedLossTest, IsWhatAutogradGives) {
         EXPECT_NEAR(found.value.item().toDouble(), value.item().toDouble(), 1e-5);
         EXPECT_LT((found.by_logits - expected).abs().max().item().toDouble(),
                   1e-5 * expected.abs().max().item().toDouble())
-            << factor << ' ' << align_corners;
+            << to.width << 'x' << to.height << ' ' << align_corners;
       }
     }
   }
+}
+
+TEST(LabelsOfEnlargedTest, RefusesLogitsThatDoNotCoverTheFrame) {
+  const auto logits = at::zeros({1, 3, 8, 8});
+  EXPECT_THROW(LabelsOfEnlarged(logits, {{16, 16}}, 17, 16), c10::Error);
+  EXPECT_THROW(LabelsOfEnlarged(logits, {{16, 16}}, 16, 17), c10::Error);
+  EXPECT_THROW(LabelsOfEnlarged(logits, {{4, 16}}, 4, 4), c10::Error);
 }
 
 // Section V-C passes the decoded frame through DCT and inverse DCT so that the backward pass gives

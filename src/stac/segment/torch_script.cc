@@ -58,6 +58,7 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     if (passes == Passes::kForwardAndBackward) {
       module = Frozen(module, device, GradientType(precision, device));
       enlarges = TakeOffEnlargement(module);
+      SkipWholeSlices(module);
     } else if (device.is_cpu()) {
       module = torch::jit::optimize_for_inference(module);
     }

@@ -1,11 +1,12 @@
+#include <ATen/ATen.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/library.h>
 
 #include <array>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
 #include "stac/segment/torch_script_internal.h"
@@ -20,28 +21,6 @@ using torch::jit::Value;
 // Height and width of what may be one number for both.
 std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), numbers.back()}; }
 
-// c10's in LibTorch 1.13, the standard's in later ones.
-using OptionalTensor = decltype(c10::IValue().toOptional<at::Tensor>());
-
-at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
-                       const at::Tensor& gradient_kernel, at::IntArrayRef stride,
-                       at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
-  const FrozenConvolution layer{.weight = weight,
-                                .bias = bias.value_or(at::Tensor()),
-                                .gradient_kernel = gradient_kernel,
-                                .geometry = {Pair(stride), Pair(padding), Pair(dilation), groups}};
-  return layer.Run(x);
-}
-
-// What graphs call in the place of ATen's operations.
-TORCH_LIBRARY(stac, library) {
-  library.def(
-      "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor gradient_kernel, int[] stride, "
-      "int[] padding, int[] dilation, int groups) -> Tensor",
-      &Convolution);
-  library.def("prelu(Tensor x, Tensor slopes) -> Tensor", &FrozenPrelu);
-}
-
 std::optional<std::array<int64_t, 2>> ConstantPair(const Value* value) {
   const auto constant = torch::jit::toIValue(value);
   if (!constant || !constant->isIntList()) return std::nullopt;
@@ -50,20 +29,26 @@ std::optional<std::array<int64_t, 2>> ConstantPair(const Value* value) {
   return Pair(numbers);
 }
 
-// The inputs of aten::conv2d and, as traced networks have it, aten::_convolution.
+// The inputs of a convolution by any of its names.
 struct ConvInputs {
   Value *x, *weight, *bias, *stride, *padding, *dilation, *groups;
+  Value* output_padding = nullptr;  // of a transposed one
 };
 
 std::optional<ConvInputs> ConvolutionInputs(Node& node) {
-  const bool general = node.kind() == at::Symbol::fromQualString("aten::_convolution");
-  if (!general && node.kind() != at::aten::conv2d) return std::nullopt;
   const auto in = node.inputs();
-  if (general && torch::jit::constant_as<bool>(in[6]).value_or(true)) return std::nullopt;
-  return ConvInputs{in[0], in[1], in[2], in[3], in[4], in[5], in[general ? 8 : 6]};
+  if (node.kind() == at::aten::conv2d)
+    return ConvInputs{in[0], in[1], in[2], in[3], in[4], in[5], in[6]};
+  if (node.kind() == at::Symbol::fromQualString("aten::conv_transpose2d"))
+    return ConvInputs{in[0], in[1], in[2], in[3], in[4], in[7], in[6], in[5]};
+  // As traced networks have it.
+  if (node.kind() != at::Symbol::fromQualString("aten::_convolution")) return std::nullopt;
+  const auto transposed = torch::jit::constant_as<bool>(in[6]);
+  if (!transposed) return std::nullopt;
+  return ConvInputs{in[0], in[1], in[2], in[3], in[4], in[5], in[8], *transposed ? in[7] : nullptr};
 }
 
-// `node` gives way to stac::`name` of `inputs`.
+// `node` gives way to stac::`name` of `inputs`, which stand before it.
 void Replace(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
   torch::jit::Graph& graph = *node.owningGraph();
   Node* replacement = graph.create(at::Symbol::fromQualString(std::string("stac::") + name), inputs,
@@ -82,47 +67,125 @@ void ReluInPlace(Node& node) {
   user->destroy();
 }
 
-struct Layout {
-  bool channels_last;
+// Where the network will run. On a CPU channels lie side by side, as oneDNN likes them.
+struct Target {
+  bool on_cpu;
   at::ScalarType gradient_type;
 };
 
-bool ReplaceConvolution(Node& node, const Layout& layout) {
+bool ReplaceConvolution(Node& node, const Target& target) {
   const auto in = ConvolutionInputs(node);
   if (!in) return false;
+  const bool transposed = in->output_padding != nullptr;
   auto weight = torch::jit::constant_as<at::Tensor>(in->weight);
   const auto stride = ConstantPair(in->stride), padding = ConstantPair(in->padding),
              dilation = ConstantPair(in->dilation);
   const auto groups = torch::jit::constant_as<int64_t>(in->groups);
   if (!weight || weight->dim() != 4 || !stride || !padding || !dilation || !groups) return false;
+  // LibTorch's own are slow on a CPU only.
+  if (transposed && (!target.on_cpu || !ConstantPair(in->output_padding))) return false;
   ReluInPlace(node);
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;
-  if (layout.channels_last) {
+  if (target.on_cpu) {
     weight = weight->contiguous(at::MemoryFormat::ChannelsLast);
     kernel = graph.insertConstant(*weight);
     node.replaceInput(1, kernel);
   }
+  // A transposed one's way back is its answer.
+  const auto back_type = transposed ? weight->scalar_type() : target.gradient_type;
   Value* back = graph.insertConstant(
-      InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups}, layout.gradient_type));
-  Replace(node, "convolution",
-          {in->x, kernel, in->bias, back, in->stride, in->padding, in->dilation, in->groups});
+      InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups}, back_type));
+  std::vector<Value*> inputs = {in->x,      kernel,      in->bias,     back,
+                                in->stride, in->padding, in->dilation, in->groups};
+  if (transposed) inputs.push_back(in->output_padding);
+  Replace(node, transposed ? "transposed_convolution" : "convolution", inputs);
   return true;
 }
 
-bool ReplacePrelu(Node& node) {
-  if (node.kind() != at::aten::prelu) return false;
-  if (!torch::jit::constant_as<at::Tensor>(node.input(1))) return false;
-  Replace(node, "prelu", node.inputs());
+// ---- Normalizations and activations ----
+
+// Undefined if it is none.
+at::Tensor ConstantTensor(const Value* value) {
+  return torch::jit::constant_as<at::Tensor>(value).value_or(at::Tensor());
+}
+
+// What batch normalization comes to when it is not trained.
+struct Affine {
+  at::Tensor scale, shift;
+};
+
+std::optional<Affine> ConstantNormalization(const Node& node) {
+  if (node.kind() != at::aten::batch_norm) return std::nullopt;
+  std::array<at::Tensor, 4> parameters;
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    parameters[i] = ConstantTensor(node.input(1 + i));
+    if (!parameters[i].defined()) return std::nullopt;
+  }
+  const auto training = torch::jit::constant_as<bool>(node.input(5));
+  const auto epsilon = torch::jit::constant_as<double>(node.input(7));
+  if (training.value_or(true) || !epsilon) return std::nullopt;
+  const auto& [weight, bias, mean, variance] = parameters;
+  const at::Tensor scale = weight * (variance + *epsilon).rsqrt();
+  return Affine{scale, bias - mean * scale};
+}
+
+// By what a PReLU or, with zeros, a ReLU multiplies values below zero; undefined for others.
+at::Tensor ConstantSlopes(const Node& node) {
+  if (node.kind() == at::aten::prelu) return ConstantTensor(node.input(1));
+  if (node.kind() == at::aten::relu || node.kind() == at::aten::relu_) return at::zeros({1});
+  return {};
+}
+
+// The activation to which alone `node` answers.
+Node* ActivationBehind(const Node& node) {
+  if (node.output()->uses().size() != 1) return nullptr;
+  Node* user = node.output()->uses().front().user;
+  return user->owningBlock() == node.owningBlock() && ConstantSlopes(*user).defined() ? user
+                                                                                      : nullptr;
+}
+
+void ReplaceByActivation(Node& node, const Affine& affine, const at::Tensor& slopes) {
+  const torch::jit::WithInsertPoint before(&node);
+  torch::jit::Graph& graph = *node.owningGraph();
+  const auto constant = [&](const at::Tensor& tensor) {
+    return graph.insertConstant(tensor.defined() ? c10::IValue(tensor) : c10::IValue());
+  };
+  Replace(node, "activation",
+          {node.input(0), constant(affine.scale), constant(affine.shift), constant(slopes)});
+}
+
+bool ReplaceActivation(Node& node, const Target& target) {
+  if (node.kind() == at::aten::prelu) {
+    const at::Tensor slopes = ConstantSlopes(node);
+    if (!slopes.defined()) return false;
+    ReplaceByActivation(node, {}, slopes);
+    return true;
+  }
+  const auto affine = ConstantNormalization(node);
+  if (!affine || !target.on_cpu) return false;
+  Node* behind = ActivationBehind(node);
+  ReplaceByActivation(node, *affine, behind != nullptr ? ConstantSlopes(*behind) : at::Tensor());
+  if (behind != nullptr) {
+    behind->output()->replaceAllUsesWith(behind->input(0));
+    behind->destroy();
+  }
   return true;
 }
 
-void ReplaceLayers(Block& block, const Layout& layout) {
+bool ReplaceJoin(Node& node, const Target& target) {
+  if (node.kind() != at::aten::cat || !target.on_cpu) return false;
+  Replace(node, "joined", node.inputs());
+  return true;
+}
+
+void ReplaceLayers(Block& block, const Target& target) {
   for (auto it = block.nodes().begin(); it != block.nodes().end();) {
     Node& node = **it;
-    for (Block* inner : node.blocks()) ReplaceLayers(*inner, layout);
-    const bool replaced = ReplaceConvolution(node, layout) || ReplacePrelu(node);
+    for (Block* inner : node.blocks()) ReplaceLayers(*inner, target);
+    const bool replaced = ReplaceConvolution(node, target) || ReplaceActivation(node, target) ||
+                          ReplaceJoin(node, target);
     ++it;
     if (replaced) node.destroy();
   }
@@ -132,6 +195,7 @@ void ReplaceLayers(Block& block, const Layout& layout) {
 
 torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device,
                           at::ScalarType gradient_type) {
+  DefineOperations();
   torch::jit::Module frozen = torch::jit::freeze(network);
   const auto graph = frozen.get_method("forward").graph();
   ReplaceLayers(*graph->block(), {device.is_cpu(), gradient_type});

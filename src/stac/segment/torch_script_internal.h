@@ -16,10 +16,18 @@ namespace stac {
 torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device,
                           at::ScalarType gradient_type);
 
+// Makes known the operations that such graphs call in the place of ATen's. Any number of times,
+// from any thread.
+void DefineOperations();
+
 // Takes off a frozen network the bilinear enlargement with which it ends, and the slices behind it.
 // False, and nothing done, if it does not end so. From then on the network's output is a tuple for
 // OutputWithEnlargement.
 bool TakeOffEnlargement(torch::jit::Module& frozen);
 NetworkOutput OutputWithEnlargement(const c10::IValue& output);
+
+// Slices that turn out to take everything are no longer made. After the above, which looks for
+// them.
+void SkipWholeSlices(torch::jit::Module& frozen);
 
 }  // namespace stac

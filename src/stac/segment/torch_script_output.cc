@@ -31,6 +31,30 @@ bool IsNumber(const Value* value, int64_t number) {
 
 bool IsEverything(const Value* end) { return IsNone(end) || IsNumber(end, kAll); }
 
+bool TakesTheFirst(const Node& slice) {
+  return slice.kind() == at::aten::slice && slice.inputs().size() == 5 &&  // not of a list
+         (IsNone(slice.input(2)) || IsNumber(slice.input(2), 0)) && IsNumber(slice.input(4), 1);
+}
+
+void SkipWholeSlicesOf(torch::jit::Block& block) {
+  for (auto it = block.nodes().begin(); it != block.nodes().end();) {
+    Node& node = **it++;
+    for (torch::jit::Block* inner : node.blocks()) SkipWholeSlicesOf(*inner);
+    if (!TakesTheFirst(node)) continue;
+    if (IsEverything(node.input(3))) {
+      node.output()->replaceAllUsesWith(node.input(0));
+      node.destroy();
+    } else if (node.input(3)->type()->kind() == c10::TypeKind::IntType) {
+      Node* first = block.owningGraph()->create(at::Symbol::fromQualString("stac::first_ones"),
+                                                {node.input(0), node.input(1), node.input(3)});
+      first->insertBefore(&node);
+      first->output()->setType(at::TensorType::get());
+      node.output()->replaceAllUsesWith(first->output());
+      node.destroy();
+    }
+  }
+}
+
 // How a network ends: enlarged bilinearly, then sliced.
 struct Ending {
   Node* enlargement = nullptr;
@@ -39,12 +63,10 @@ struct Ending {
 
   // Takes a slice into account; false if it is not one that takes the first of something.
   bool Add(Node& slice) {
-    if (slice.inputs().size() != 5) return false;  // of a list
+    if (!TakesTheFirst(slice)) return false;
     const auto axis = torch::jit::constant_as<int64_t>(slice.input(1));
     Value* end = slice.input(3);
-    if (!axis || !(IsNone(slice.input(2)) || IsNumber(slice.input(2), 0)) ||
-        !IsNumber(slice.input(4), 1))
-      return false;
+    if (!axis) return false;
     if (IsEverything(end)) return true;
     Value*& kept = *axis == 2 ? height_end : width_end;
     if (*axis == 1 && class_slice == nullptr) {
@@ -105,6 +127,10 @@ bool TakeOffEnlargement(torch::jit::Module& frozen) {
   return true;
 }
 
+void SkipWholeSlices(torch::jit::Module& frozen) {
+  SkipWholeSlicesOf(*frozen.get_method("forward").graph()->block());
+}
+
 NetworkOutput OutputWithEnlargement(const c10::IValue& output) {
   const std::vector<c10::IValue> parts = output.toTupleRef().elements().vec();
   const auto size = parts[1].toIntVector();
@@ -115,9 +141,8 @@ NetworkOutput OutputWithEnlargement(const c10::IValue& output) {
     return std::clamp<int64_t>(end < 0 ? end + all : end, 0, all);
   };
   return {parts[0].toTensor(),
-          {.to = {size[0], size[1]},
-           .align_corners = parts[2].toBool(),
-           .kept = {kept(size[0], parts[3].toInt()), kept(size[1], parts[4].toInt())}}};
+          {.to = {size[0], size[1]}, .align_corners = parts[2].toBool()},
+          {kept(size[0], parts[3].toInt()), kept(size[1], parts[4].toInt())}};
 }
 
 }  // namespace stac

@@ -69,7 +69,11 @@ torch::jit::Module Layered(const std::string& ending) {
   add("slope", {8}, 0.5);
   add("wide", {12, 8, 3, 3}, 0.2);
   add("dilated", {12, 12, 3, 3}, 0.15);
-  add("head", {6, 12, 1, 1}, 1.5);
+  add("up", {12, 4, 2, 2}, 0.4);
+  for (const char* name : {"norm_weight", "norm_bias", "norm_mean"}) add(name, {20}, 0.5);
+  module.register_parameter("norm_variance", at::rand({20}) + 0.5, false);
+  add("slopes", {20}, 0.5);
+  add("head", {6, 20, 1, 1}, 0.8);
   module.define(R"(
 def forward(self, x):
   y = torch.conv2d(x * 2 - 1, self.stem, self.stem_bias, [2, 2], [1, 1], [1, 1], 1)
@@ -80,6 +84,16 @@ def forward(self, x):
   z = torch._convolution(y, self.dilated, None, [1, 1], [2, 2], [2, 2], False, [0, 0], 1,
                          False, False, True, True)  # as traced networks have it
   y = torch.relu(z) - 0.2 * z
+  z = torch.relu(torch.conv_transpose2d(y, self.up, None, [2, 2], [0, 0], [0, 0], 1, [1, 1]))
+  small = torch.avg_pool2d(x, [8, 8])  # whose channels are not side by side
+  y = torch.cat([y, torch.avg_pool2d(z, [2, 2]), small[:, :, :, :], small[:, :1]], 1)
+  y = torch.batch_norm(y[:, :, :y.size(2) + 1], self.norm_weight, self.norm_bias, self.norm_mean,
+                       self.norm_variance, False, 0.1, 0.001, True)
+  z = torch.batch_norm(torch.prelu(y, self.slopes), self.norm_weight, self.norm_bias,
+                       self.norm_mean, self.norm_variance, False, 0.1, 0.001, True)
+  y = torch.batch_norm(y + z, self.norm_weight, self.norm_bias, self.norm_mean,
+                       self.norm_variance, False, 0.1, 0.001, True)
+  y = torch.prelu(y, self.slopes)
   y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
 )" + ending + "\n");
   module.eval();
