@@ -14,7 +14,7 @@
 #include "stac/lab/comparison.h"
 #include "stac/lab/evaluate.h"
 #include "stac/lab/figures.h"
-#include "stac/lab/result_store.h"
+#include "stac/lab/result_folder.h"
 #include "stac/lab/simulation/simulation_figures.h"
 #include "video_encoder.h"
 
@@ -127,9 +127,7 @@ void AddMerge(CLI::App& app) {
   CLI::App* command = AddCommand(
       app, "merge", "Joins the results of shards", "  stac merge all part1 part2 part3",
       [options]() -> Status {
-        std::vector<fs::path> databases;
-        for (const fs::path& folder : options->folders) databases.push_back(folder / "results.db");
-        STAC_ASSIGN_OR_RETURN(const int added, MergeStores(databases, options->out / "results.db"));
+        STAC_ASSIGN_OR_RETURN(const int added, MergeResults(options->folders, options->out));
         STAC_ASSIGN_OR_RETURN(const Bytes spec, ReadFile(options->folders.front() / "spec.toml"));
         STAC_RETURN_IF_ERROR(WriteFile(options->out / "spec.toml", spec));
         STAC_RETURN_IF_ERROR(WriteResultFiles(options->out));
@@ -154,11 +152,7 @@ void AddCompare(CLI::App& app) {
       "headline.csv",
       [options]() -> Status {
         STAC_ASSIGN_OR_RETURN(const RateKind rate, ParseRateKind(options->rate));
-        const fs::path database = options->folder / "results.db";
-        if (!fs::exists(database))
-          return Fail("{} is missing: run stac evaluate", database.string());
-        STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(database));
-        STAC_ASSIGN_OR_RETURN(const auto rows, store->All());
+        STAC_ASSIGN_OR_RETURN(const auto rows, ReadResults(options->folder));
         std::vector<ComparisonRow> all;
         for (const std::string& reference : options->references) {
           STAC_ASSIGN_OR_RETURN(const auto compared,

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <tuple>
+#include <utility>
 
 namespace stac {
 namespace {
@@ -15,8 +16,25 @@ namespace {
 constexpr Metric kMetrics[] = {Metric::kPixelAccuracy, Metric::kMeanIou,
                                Metric::kHumanPixelAccuracy, Metric::kHumanMeanIou};
 
-std::string Cell(double value, const char* format) {
+std::string Field(double value, const char* format) {
   return std::isfinite(value) ? fmt::format(fmt::runtime(format), value) : "";
+}
+
+using Cell = std::pair<std::string, std::string>;  // network and clip
+
+// Either curve may be missing.
+void Compare(const SystemCurve* reference, const SystemCurve* curve, ComparisonRow& row) {
+  if (reference == nullptr || curve == nullptr) {
+    row.note = fmt::format("{} has no results here", reference ? row.system : row.reference);
+    return;
+  }
+  const auto result = CompareCurves(reference->hull, curve->hull);
+  if (!result) {
+    row.note = result.error().message;
+    return;
+  }
+  row.result = *result;
+  row.count = 1;
 }
 
 // Means of the means and maxima of the maxima over networks and clips.
@@ -29,10 +47,7 @@ ComparisonRow Overall(const std::vector<ComparisonRow>& rows) {
   all.count = 0;
   int gains = 0;
   for (const ComparisonRow& row : rows) {
-    if (row.count == 0) {
-      all.note = "some are not comparable";
-      continue;
-    }
+    if (row.count == 0) continue;
     ++all.count;
     const CurveComparison& in = row.result;
     CurveComparison& out = all.result;
@@ -48,6 +63,8 @@ ComparisonRow Overall(const std::vector<ComparisonRow>& rows) {
     out.mean_gain_points += in.mean_gain_points;
     out.max_gain_points = std::max(out.max_gain_points, in.max_gain_points);
   }
+  if (all.count < static_cast<int>(rows.size()))
+    all.note = fmt::format("{} of {} are comparable", all.count, rows.size());
   all.result.bd_rate_percent /= all.count;
   all.result.mean_saving_percent /= all.count;
   all.result.mean_gain_points /= gains;
@@ -152,38 +169,40 @@ Result<std::vector<ComparisonRow>> CompareSystems(const std::vector<ResultRow>& 
     return Fail("there are no results of the reference '{}'; there are of {}", reference,
                 fmt::join(names, ", "));
   }
-  std::map<std::pair<std::string, Metric>, std::vector<ComparisonRow>> grouped;
+  std::map<std::tuple<std::string, Metric, Cell>, const SystemCurve*> by_cell;
+  std::map<Metric, std::set<Cell>> cells;
   for (const SystemCurve& curve : curves) {
-    if (curve.system == reference) continue;
-    if (!systems.empty() &&
-        std::find(systems.begin(), systems.end(), curve.system) == systems.end()) {
-      continue;
-    }
-    ComparisonRow row{.system = curve.system,
-                      .reference = reference,
-                      .metric = curve.metric,
-                      .network = curve.network,
-                      .clip = curve.clip};
-    const auto against = std::find_if(curves.begin(), curves.end(), [&](const SystemCurve& c) {
-      return c.system == reference && c.network == curve.network && c.clip == curve.clip &&
-             c.metric == curve.metric;
-    });
-    if (against == curves.end()) {
-      row.note = "the reference has no results here";
-    } else if (auto result = CompareCurves(against->hull, curve.hull)) {
-      row.result = *result;
-      row.count = 1;
-    } else {
-      row.note = result.error().message;
-    }
-    grouped[{curve.system, curve.metric}].push_back(std::move(row));
+    const Cell cell(curve.network, curve.clip);
+    by_cell[{curve.system, curve.metric, cell}] = &curve;
+    if (curve.system == reference) cells[curve.metric].insert(cell);
   }
+  const auto curve_of = [&](const std::string& system, Metric metric, const Cell& cell) {
+    const auto found = by_cell.find({system, metric, cell});
+    return found == by_cell.end() ? nullptr : found->second;
+  };
   std::vector<ComparisonRow> out;
-  for (const auto& [key, group] : grouped) {
-    out.insert(out.end(), group.begin(), group.end());
-    const bool any = std::any_of(group.begin(), group.end(),
-                                 [](const ComparisonRow& row) { return row.count > 0; });
-    if (any) out.push_back(Overall(group));
+  for (const std::string& system :
+       systems.empty() ? names : std::set(systems.begin(), systems.end())) {
+    if (system == reference) continue;
+    for (const Metric metric : kMetrics) {
+      std::set<Cell> all = cells[metric];
+      for (const SystemCurve& curve : curves)
+        if (curve.system == system && curve.metric == metric)
+          all.emplace(curve.network, curve.clip);
+      std::vector<ComparisonRow> group;
+      for (const Cell& cell : all) {
+        group.push_back({.system = system,
+                         .reference = reference,
+                         .metric = metric,
+                         .network = cell.first,
+                         .clip = cell.second});
+        Compare(curve_of(reference, metric, cell), curve_of(system, metric, cell), group.back());
+      }
+      out.insert(out.end(), group.begin(), group.end());
+      const bool any = std::any_of(group.begin(), group.end(),
+                                   [](const ComparisonRow& row) { return row.count > 0; });
+      if (any) out.push_back(Overall(group));
+    }
   }
   return out;
 }
@@ -195,7 +214,7 @@ std::string ComparisonCsv(const std::vector<ComparisonRow>& rows) {
       "high_kbps,note\n";
   for (const ComparisonRow& row : rows) {
     const CurveComparison& r = row.result;
-    const auto number = [&](double value) { return row.count > 0 ? Cell(value, "{:.4g}") : ""; };
+    const auto number = [&](double value) { return row.count > 0 ? Field(value, "{:.4g}") : ""; };
     csv += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", CsvField(row.system),
                        CsvField(row.reference), NameOf(row.metric), CsvField(row.network),
                        CsvField(row.clip), number(r.bd_rate_percent), number(r.mean_saving_percent),
@@ -218,10 +237,11 @@ std::string ComparisonTable(const std::vector<ComparisonRow>& rows) {
       continue;
     }
     const CurveComparison& r = row.result;
-    text += head + fmt::format("{:>+8.1f}% {:>6.1f}/{:>5.1f} % {:>7} {:>6}  {:.3f}..{:.3f}\n",
+    text += head + fmt::format("{:>+8.1f}% {:>6.1f}/{:>5.1f} % {:>7} {:>6}  {:.3f}..{:.3f}{}\n",
                                r.bd_rate_percent, r.mean_saving_percent, r.max_saving_percent,
-                               Cell(r.mean_gain_points, "{:+.2f}/"),
-                               Cell(r.max_gain_points, "{:+.2f}"), r.low_accuracy, r.high_accuracy);
+                               Field(r.mean_gain_points, "{:+.2f}/"),
+                               Field(r.max_gain_points, "{:+.2f}"), r.low_accuracy, r.high_accuracy,
+                               row.note.empty() ? "" : "  " + row.note);
   }
   return text;
 }

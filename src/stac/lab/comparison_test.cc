@@ -48,6 +48,21 @@ TEST(CompareSystems, PerClipAndOverall) {
   EXPECT_EQ((*result)[3].metric, Metric::kMeanIou);
 }
 
+TEST(CompareSystems, CellsThatOnlyOneSystemHasAreNamedAndNotAveraged) {
+  const auto rows = Joined(
+      {Rows("h264", "a", 1), Rows("h264", "b", 1), Rows("ours", "a", 0.5), Rows("ours", "c", 0.5)});
+  const auto result = CompareSystems(rows, "h264", RateKind::kTotal, {"ours"}).value();
+  ASSERT_EQ(result.size(), 8u);
+  EXPECT_EQ(result[1].clip, "b");
+  EXPECT_EQ(result[1].note, "ours has no results here");
+  EXPECT_EQ(result[2].clip, "c");
+  EXPECT_EQ(result[2].note, "h264 has no results here");
+  EXPECT_EQ(result[3].clip, "all");
+  EXPECT_NEAR(result[3].result.bd_rate_percent, -50, 1e-6);
+  EXPECT_EQ(result[3].note, "1 of 3 are comparable");
+  EXPECT_THAT(ComparisonTable(result), HasSubstr("1 of 3 are comparable"));
+}
+
 TEST(CompareSystems, CountsTheBitsThatWereAskedFor) {
   auto ours = Rows("ours", "a", 1);
   for (ResultRow& row : ours) row.feedback_kbps = 0, row.total_kbps = row.video_kbps;

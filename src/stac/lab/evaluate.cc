@@ -10,6 +10,7 @@
 #include "stac/base/revision.h"
 #include "stac/lab/analysis.h"
 #include "stac/lab/experiment_inputs.h"
+#include "stac/lab/result_folder.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/session_options.h"
 #include "stac/lab/workbench.h"
@@ -74,15 +75,6 @@ Status CheckSweep(const ExperimentSpec& experiment, const std::vector<Clip>& cli
 
 }  // namespace
 
-Status WriteResultFiles(const fs::path& folder) {
-  STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(folder / "results.db"));
-  STAC_ASSIGN_OR_RETURN(const auto rows, store->All());
-  STAC_RETURN_IF_ERROR(WriteFile(folder / "results.csv", ResultsCsv(rows)));
-  STAC_RETURN_IF_ERROR(WriteFile(folder / "timing.csv", TimingCsv(rows)));
-  const std::string segments = SegmentsCsv(rows);
-  return segments.empty() ? OkStatus() : WriteFile(folder / "segments.csv", segments);
-}
-
 Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOptions& options,
                                  const LabTools& tools, const std::atomic<bool>& stop) {
   ExperimentSpec experiment = asked;
@@ -103,13 +95,10 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
     return EvaluateSummary{.points = static_cast<int>(experiment.networks.size() * clips.size())};
   }
 
+  if (options.per_second) STAC_RETURN_IF_ERROR(CheckSweep(experiment, clips));
+  const std::vector<PointSpec> all = ExpandMatrix(experiment);
   std::vector<PointSpec> points;
-  {
-    if (options.per_second) STAC_RETURN_IF_ERROR(CheckSweep(experiment, clips));
-    const std::vector<PointSpec> all = ExpandMatrix(experiment);
-    for (size_t i = options.shard - 1; i < all.size(); i += options.shards)
-      points.push_back(all[i]);
-  }
+  for (size_t i = options.shard - 1; i < all.size(); i += options.shards) points.push_back(all[i]);
 
   STAC_RETURN_IF_ERROR(Prepare(experiment, clips, points, options.jobs, make_bench, stop));
 
@@ -136,6 +125,10 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
                      .seed = experiment.seed,
                      .options = with});
   };
+
+  std::set<std::string> keys;
+  for (const PointSpec& point : all) keys.insert(key_of(point));
+  STAC_RETURN_IF_ERROR(WritePointList(options.out, keys));
 
   const fs::path database = options.out / "results.db";
   EvaluateSummary summary{.points = static_cast<int>(points.size())};
@@ -190,8 +183,7 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
   STAC_RETURN_IF_ERROR(WriteResultFiles(options.out));  // of what there is, also after failures
   if (!measured) return tl::unexpected<Error>(measured.error());
 
-  STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(database));
-  STAC_ASSIGN_OR_RETURN(auto rows, store->All());
+  STAC_ASSIGN_OR_RETURN(auto rows, ReadResults(options.out));
   std::set<std::string> now;
   for (const PointSpec& point : points) now.insert(key_of(point));
   std::erase_if(rows, [&](const ResultRow& row) { return !now.contains(row.key); });

@@ -10,7 +10,7 @@
 namespace stac {
 
 struct EvaluateOptions {
-  std::filesystem::path out;    // results.db, results.csv, timing.csv, spec.toml
+  std::filesystem::path out;    // results.db, points.txt, results.csv, timing.csv, spec.toml
   std::filesystem::path cache;  // empty: out/cache. Reference labels and the like
   int jobs = 2;                 // worker processes
   int shard = 1;                // this run measures every shards-th point, from shard on
@@ -31,8 +31,5 @@ struct EvaluateSummary {
 // the number of processes. Experiments about gradients (Fig. 4, 6, 7, 9) write analysis.csv.
 Result<EvaluateSummary> Evaluate(const ExperimentSpec& experiment, const EvaluateOptions& options,
                                  const LabTools& tools, const std::atomic<bool>& stop);
-
-// Writes results.csv, timing.csv and, if there are segments, segments.csv from a folder's database.
-Status WriteResultFiles(const std::filesystem::path& folder);
 
 }  // namespace stac

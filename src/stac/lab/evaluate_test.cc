@@ -7,6 +7,7 @@
 
 #include "stac/base/file.h"
 #include "stac/lab/figures_internal.h"
+#include "stac/lab/result_folder.h"
 #include "stac/lab/result_store.h"
 #include "stac/lab/test_tools.h"
 
@@ -97,9 +98,7 @@ TEST_F(EvaluateTest, ShardsMergeToTheWhole) {
   Run("all", 2);
   EXPECT_EQ(Run("a", 1, 1, 2).points, 3);
   EXPECT_EQ(Run("b", 1, 2, 2).points, 3);
-  ASSERT_TRUE(
-      MergeStores({root_ / "a/results.db", root_ / "b/results.db"}, root_ / "merged/results.db")
-          .has_value());
+  ASSERT_TRUE(MergeResults({root_ / "a", root_ / "b"}, root_ / "merged").has_value());
   ASSERT_TRUE(WriteResultFiles(root_ / "merged").has_value());
   EXPECT_EQ(File("merged/results.csv"), File("all/results.csv"));
 }
@@ -108,6 +107,19 @@ TEST_F(EvaluateTest, AnotherSeedIsAnotherPoint) {
   Run("out", 2);
   spec_.seed = 2;
   EXPECT_EQ(Run("out", 2).measured, 6);
+}
+
+// What the same folder had before - a quick variant, say - is kept, but is in no curve.
+TEST_F(EvaluateTest, ResultsAreThoseOfTheExperimentAsItWasLastRun) {
+  Run("out", 2);
+  const std::string before = File("out/results.csv");
+  spec_.clips[0].frames = 8;
+  EXPECT_EQ(Run("out", 2).measured, 6);
+  EXPECT_EQ(ReadResults(root_ / "out")->size(), 6u);
+  EXPECT_NE(File("out/results.csv"), before);
+  spec_.clips[0].frames = 4;
+  EXPECT_EQ(Run("out", 2).measured, 0);
+  EXPECT_EQ(File("out/results.csv"), before);
 }
 
 TEST_F(EvaluateTest, AnotherNetworkForMacroblocksIsAnotherPointWhereItIsAsked) {
@@ -145,9 +157,7 @@ TEST_F(EvaluateTest, ASweepMeasuresEverySecond) {
   };
   ASSERT_TRUE(sweep("a", 1, 2).has_value());
   ASSERT_TRUE(sweep("b", 2, 2).has_value());
-  ASSERT_TRUE(
-      MergeStores({root_ / "a/results.db", root_ / "b/results.db"}, root_ / "all/results.db")
-          .has_value());
+  ASSERT_TRUE(MergeResults({root_ / "a", root_ / "b"}, root_ / "all").has_value());
   ASSERT_TRUE(WriteResultFiles(root_ / "all").has_value());
   const auto rows = ReadSegmentTable(root_ / "all/segments.csv");
   ASSERT_TRUE(rows.has_value()) << rows.error().message;

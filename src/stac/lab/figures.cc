@@ -5,7 +5,7 @@
 #include "stac/base/file.h"
 #include "stac/lab/comparison.h"
 #include "stac/lab/figures_internal.h"
-#include "stac/lab/result_store.h"
+#include "stac/lab/result_folder.h"
 
 namespace stac {
 namespace {
@@ -99,8 +99,7 @@ Status DrawFigures(const FigureOptions& options) {
   std::vector<Plot> plots;
   std::string numbers;
   if (spec.figure == FigureKind::kAccuracyBitrate) {
-    STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(options.folder / "results.db"));
-    STAC_ASSIGN_OR_RETURN(const auto rows, store->All());
+    STAC_ASSIGN_OR_RETURN(const auto rows, ReadResults(options.folder));
     if (rows.empty()) {
       return Fail("{} has no results yet: run stac evaluate first", options.folder.string());
     }

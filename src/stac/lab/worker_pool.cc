@@ -111,7 +111,9 @@ Status RunInProcesses(int64_t count, int workers, const std::string& title,
   const int64_t failed = board.failed + crashed, done = board.done;
   munmap(memory, sizeof(Board));
   if (stop) return Fail("stopped after {} of {}; run the same command to go on", done, count);
-  if (failed == 0) return OkStatus();
+  if (failed == 0 && done == count) return OkStatus();
+  if (failed == 0)
+    return Fail("only {} of {} were done: workers could not start or ended", done, count);
   std::string shown;
   size_t lines = 0;
   for (size_t at = 0; at < messages.size() && lines < kErrorsShown; ++lines) {
