@@ -92,7 +92,8 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
 void BandwidthEstimator::LiftIfUsed(Micros now, int64_t total_bytes) {
   if (now - quiet_start_ < kQuietTime) return;
   const double used = ToKbps(total_bytes - quiet_base_, now - quiet_start_);
-  if (used >= kUsedShare * lift_ * MeanKbps()) lift_ *= kLift;
+  // Without a measurement there is nothing to lift: the factor would only grow, without end.
+  if (busy_time_ > 0 && used >= kUsedShare * lift_ * MeanKbps()) lift_ *= kLift;
   quiet_start_ = now;
   quiet_base_ = total_bytes;
 }

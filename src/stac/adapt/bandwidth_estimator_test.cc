@@ -164,6 +164,20 @@ TEST(BandwidthEstimatorTest, WhoUsesTheEstimateAndNeverFindsTheLinkBusyIsToldMor
   EXPECT_NEAR(estimator.Kbps(now), 5000 * 8 / 100.0, 80);
 }
 
+// An hour and more of a link that passes on everything at once.
+TEST(BandwidthEstimatorTest, ALinkThatIsNeverBusyKeepsANumber) {
+  BandwidthEstimator estimator;
+  int64_t bytes = 0;
+  for (int second = 1; second <= 4000; ++second) {
+    bytes += 100'000;
+    estimator.OnSent(second * 1000 * kMs, bytes);
+    estimator.OnAcknowledged(second * 1000 * kMs + kMs, bytes, kMs);
+  }
+  const double kbps = estimator.Kbps(4000 * 1000 * kMs);
+  EXPECT_GT(kbps, 0);
+  EXPECT_LT(kbps, 1e9);
+}
+
 TEST(BandwidthEstimatorTest, AnOutageDecaysAndIsOverWithinTwoSeconds) {
   Bench bench(30);
   bench.Run(3000, 5000, Frames(40'000, 100));

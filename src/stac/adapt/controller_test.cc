@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
 #include <random>
 
 #include "stac/adapt/tuner.h"
@@ -117,6 +118,22 @@ TEST(TunerControllerTest, AppliesFactorsWithinLimits) {
   EXPECT_EQ(decision.keyframe_fps, 10);
   input.bandwidth_kbps = 0;
   EXPECT_EQ(controller->Decide(input), (ControlDecision{30, 2, 1}));
+}
+
+// Weights that are each within their limits, and together make 0 times infinity.
+TEST(TunerControllerTest, NumbersThatOverflowChangeNothing) {
+  std::string layers = R"({"weights": [[1e6, 1e6, 1e6, 1e6, 1e6, 1e6]], "bias": [0]})";
+  for (int i = 0; i < 6; ++i) layers += R"(, {"weights": [[1e6]], "bias": [0]})";
+  layers += R"(, {"weights": [[0], [0]], "bias": [0, 0]})";
+  const auto network = TunerNetwork::FromJson(
+      R"({"format": "stac-tuner-1", "origin": "", "input_mean": [0, 0, 0, 0, 0, 0],)"
+      R"( "input_scale": [1, 1, 1, 1, 1, 1], "layers": [)" +
+      layers + "]}");
+  ASSERT_TRUE(network.has_value()) << network.error().message;
+  ControlInput input{
+      .last_kbps = 500, .bandwidth_kbps = 2000, .last_base_qp = 30, .last_keyframe_fps = 2};
+  ASSERT_FALSE(std::isfinite(network->Evaluate(TunerNetwork::Features(input)).front()));
+  EXPECT_EQ(MakeTunerController(*network, {})->Decide(input), (ControlDecision{30, 2, 1}));
 }
 
 TEST(TunerNetworkTest, BadFilesAreErrors) {

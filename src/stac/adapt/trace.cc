@@ -11,6 +11,8 @@
 namespace stac {
 namespace {
 
+constexpr double kNever = 1e18;  // microseconds, within what Micros holds
+
 void CheckTrace(const Trace& trace) {
   STAC_CHECK(!trace.points.empty());
   STAC_CHECK_GT(trace.duration_s, trace.points.back().time_s);
@@ -175,6 +177,7 @@ std::optional<Micros> TraceIntegral::Finish(Micros start, double bits) const {
   const double share = (rest - bits_[i - 1]) / (bits_[i] - bits_[i - 1]);
   const double time =
       periods * times_us_.back() + times_us_[i - 1] + share * (times_us_[i] - times_us_[i - 1]);
+  if (time >= kNever) return std::nullopt;
   // Rounding errors must not cost a microsecond.
   return std::max(start, static_cast<Micros>(std::ceil(time - 1e-3)));
 }

@@ -87,7 +87,7 @@ class TraceIntegral {
   // Bits delivered from time 0 on, if they are always used.
   double BitsUntil(Micros time) const;
   // When `bits` more have been delivered after `start`: the first whole microsecond. nullopt if
-  // the trace has no bandwidth at all.
+  // the trace has no bandwidth at all, or so little that it takes thousands of years.
   std::optional<Micros> Finish(Micros start, double bits) const;
 
  private:

@@ -13,6 +13,7 @@ constexpr double kMaxSeconds = 2e5;
 constexpr double kMaxKbps = 1e9;
 constexpr double kDeadZoneKbps = 250;
 constexpr double kLeastGap = 5;
+constexpr double kLeastStep = 1e-6;  // seconds: what links are simulated in
 constexpr double kGapSteps = 10;
 constexpr int kMahimahiStepMs = 100;
 constexpr double kMahimahiBits = 1500 * 8;
@@ -90,10 +91,10 @@ Result<Trace> ParsePairs(const std::vector<Line>& lines, const std::string& name
     }
     if (trace.points.empty()) first = *time;
     const double seconds = *time - first;
-    if (!trace.points.empty() && seconds <= trace.points.back().time_s) {
+    if (!trace.points.empty() && seconds < trace.points.back().time_s + kLeastStep) {
       return Fail(
-          "trace {}, line {}: the time {:g} does not come after the one before; sort the "
-          "lines by time",
+          "trace {}, line {}: the time {:g} does not come at least a microsecond after the one "
+          "before; sort the lines by time",
           name, line.number, *time);
     }
     if (seconds > kMaxSeconds) {

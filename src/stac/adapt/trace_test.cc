@@ -57,6 +57,7 @@ TEST(TraceReaderTest, BadTracesAreErrorsWithTheLine) {
   EXPECT_THAT(ErrorOf("0,1\nnan,5\n"), HasSubstr("line 2: the time"));
   EXPECT_THAT(ErrorOf("0,1\n2,5\n2,5\n"), HasSubstr("line 3: the time 2"));
   EXPECT_THAT(ErrorOf("0,1\n2,5\n1,5\n"), HasSubstr("sort the lines"));
+  EXPECT_THAT(ErrorOf("0,100\n1e-20,100\n2e-20,100\n1,100\n"), HasSubstr("line 2: the time 1e-20"));
   EXPECT_THAT(ErrorOf("0,1\n2\n"), HasSubstr("line 2: expected two numbers"));
   EXPECT_THAT(ErrorOf("0,0\n1,0\n"), HasSubstr("no bandwidth"));
   EXPECT_THAT(ErrorOf("5\n3\n"), HasSubstr("line 2: 3 ms"));
@@ -186,6 +187,7 @@ TEST(TraceIntegralTest, MatchesAnswersByHand) {
   EXPECT_EQ(integral.Finish(0, 50e6 + 1000), 40'001'000);
   EXPECT_EQ(integral.Finish(77, 0), 77);
   EXPECT_EQ(TraceIntegral({"dead", {{0, 0}}, 1}).Finish(0, 1), std::nullopt);
+  EXPECT_EQ(TraceIntegral({"nearly dead", {{0, 1e-30}}, 1}).Finish(0, 1), std::nullopt);
 }
 
 }  // namespace

@@ -25,7 +25,11 @@ class TunerController final : public Controller {
     ControlInput told = input;
     told.bandwidth_kbps *= share_;
     std::vector<double> change = network_.Evaluate(TunerNetwork::Features(told));
-    for (double& log2 : change) log2 = std::clamp(log2, -kMostLog2Change, kMostLog2Change);
+    for (double& log2 : change) {
+      if (!std::isfinite(log2))
+        return Clamp(last, limits_);  // weights too large for what they meet
+      log2 = std::clamp(log2, -kMostLog2Change, kMostLog2Change);
+    }
     ControlDecision next = last;
     next.base_qp += 6 * change[0];
     next.keyframe_fps *= std::exp2(change[1]);
