@@ -88,7 +88,9 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
       encoder_options_ = std::move(encoder);
       STAC_RETURN_IF_ERROR(OpenEncoder(coded_size()));
     }
-    known_.clear();  // labels of another network mean something else
+    known_.clear();      // labels of another network mean something else
+    last_refined_ = {};  // of another ladder
+    last_reconstruction_ = {};
     profile_ = std::move(profile);
     class_count_ = welcome.class_count;
     planner_.SetLadder(profile_.ladder());

@@ -219,6 +219,24 @@ TEST(ClosedLoopTest, RefinedLevelsAreCodedAsPlanned) {
 
 TEST(ClosedLoopTest, RefinementGoesOnAtAReducedSize) { EXPECT_GT(KeyframesRefined(7, 3), 0); }
 
+// Levels of the ladder before mean nothing on this one.
+TEST(ClosedLoopTest, RefinementSurvivesAServerWithFewerLevels) {
+  DeviceOptions options;
+  options.refine_residual = true;
+  TestLoop loop(options);
+  loop.profile.level_count = 16;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(8);
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(loop.Advance(frames[i]).report);
+  loop.profile.level_count = 2;
+  ASSERT_TRUE(loop.Connect());
+  for (int i = 4; i < 8; ++i) {
+    const auto step = loop.Advance(frames[i]);
+    ASSERT_TRUE(step.report);
+    EXPECT_EQ(step.report->server.error, "");
+  }
+}
+
 TEST(ClosedLoopTest, MemoryDoesNotGrowOverTwoThousandFrames) {
   DeviceOptions options;
   options.schedule.keyframe_fps = 3;
