@@ -20,6 +20,8 @@ bool IsFullRangeFormat(int format) {
          format == AV_PIX_FMT_YUVJ411P;
 }
 
+const char* NameOrUnsaid(const char* name) { return name == nullptr ? "unknown" : name; }
+
 }  // namespace
 
 std::string FfmpegError(int code) {
@@ -32,6 +34,8 @@ Result<PictureConverter> PictureConverter::For(const AVFrame& first, const std::
   converter.format_ = first.format;
   converter.coded_width_ = first.width;
   converter.coded_height_ = first.height;
+  converter.colorspace_ = first.colorspace;
+  converter.color_range_ = first.color_range;
   if (first.width < kSmallestSide || first.height < kSmallestSide || first.width > kLargestSide ||
       first.height > kLargestSide) {
     return Fail("{} is {}x{}; width and height must be {} to {}", location, first.width,
@@ -108,6 +112,13 @@ Result<Frame> PictureConverter::Convert(AVFrame& picture) {
                 coded_width_, coded_height_,
                 av_get_pix_fmt_name(static_cast<AVPixelFormat>(format_)), picture.width,
                 picture.height, av_get_pix_fmt_name(static_cast<AVPixelFormat>(picture.format)));
+  }
+  if (picture.colorspace != colorspace_ || picture.color_range != color_range_) {
+    return Fail("the colours changed from {} {} to {} {}; open the source again",
+                NameOrUnsaid(av_color_space_name(static_cast<AVColorSpace>(colorspace_))),
+                NameOrUnsaid(av_color_range_name(static_cast<AVColorRange>(color_range_))),
+                NameOrUnsaid(av_color_space_name(picture.colorspace)),
+                NameOrUnsaid(av_color_range_name(picture.color_range)));
   }
   if (way_ == Way::kWrap) {
     // The decoder's buffers are reference-counted and no longer written once delivered.

@@ -46,7 +46,8 @@ class PictureConverter {
   Way way_ = Way::kWrap;
   int format_ = 0;
   int coded_width_ = 0, coded_height_ = 0;
-  int sws_matrix_ = 0;  // SWS_CS_*
+  int colorspace_ = 0, color_range_ = 0;  // AVCOL_SPC_*, AVCOL_RANGE_*, as they were signalled
+  int sws_matrix_ = 0;                    // SWS_CS_*
   bool full_range_ = false;
   Size size_;
   ColorSpec color_;

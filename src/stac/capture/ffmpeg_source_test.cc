@@ -6,6 +6,7 @@
 #include <random>
 
 #include "stac/base/file.h"
+#include "stac/capture/ffmpeg_internal.h"
 
 namespace stac {
 namespace {
@@ -160,6 +161,28 @@ TEST_F(FfmpegSourceTest, UnsaidMatrixFollowsTheSize) {
             ColorMatrix::kBt601);
   EXPECT_EQ((*OpenFfmpegSource(RawVideo(64, 578, 1, "C420jpeg", 32, 289)))->info().color.matrix,
             ColorMatrix::kBt709);
+}
+
+// As after a camera's restart: samples would be shown in wrong colours.
+TEST(PictureConverterTest, ColoursThatChangeAreAnError) {
+  const auto picture = [](AVColorSpace matrix, AVColorRange range) {
+    FfmpegPtr<AVFrame> frame(av_frame_alloc());
+    frame->format = AV_PIX_FMT_YUV420P;
+    frame->width = 64;
+    frame->height = 48;
+    frame->colorspace = matrix;
+    frame->color_range = range;
+    EXPECT_EQ(av_frame_get_buffer(frame.get(), 0), 0);
+    return frame;
+  };
+  auto converter =
+      PictureConverter::For(*picture(AVCOL_SPC_BT709, AVCOL_RANGE_MPEG), "camera").value();
+  EXPECT_TRUE(converter.Convert(*picture(AVCOL_SPC_BT709, AVCOL_RANGE_MPEG)));
+  const auto other_matrix = converter.Convert(*picture(AVCOL_SPC_SMPTE170M, AVCOL_RANGE_MPEG));
+  ASSERT_FALSE(other_matrix);
+  EXPECT_EQ(other_matrix.error().message,
+            "the colours changed from bt709 tv to smpte170m tv; open the source again");
+  EXPECT_FALSE(converter.Convert(*picture(AVCOL_SPC_BT709, AVCOL_RANGE_JPEG)));
 }
 
 TEST_F(FfmpegSourceTest, ProblemsAreSaid) {

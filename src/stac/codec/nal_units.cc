@@ -29,7 +29,7 @@ bool SkipScalingList(BitReader& bits, int size) {
   int last = 8;
   for (int i = 0; i < size; ++i) {
     const auto delta = bits.Se();
-    if (!delta) return false;
+    if (!delta || *delta < -128 || *delta > 127) return false;
     last = (last + *delta) & 255;
     if (last == 0) break;  // the rest repeats the entry before
   }

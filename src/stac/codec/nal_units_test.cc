@@ -51,6 +51,12 @@ TEST(BitReaderTest, EmulationPreventionBytesAreNoData) {
   EXPECT_EQ(bits.Bits(1), std::nullopt);
 }
 
+// The first entry of a scaling list is 2^31 - 1 away from what it is predicted from.
+TEST(FrameNumberTest, ScalingListsOutOfBoundsAreRefused) {
+  const Bytes high = {0x67, 100, 0, 30, 0xAD, 0x80, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFE};
+  EXPECT_EQ(FrameNumberBits({high}), std::nullopt);
+}
+
 TEST(FrameNumberTest, HandMadeHeaders) {
   // Baseline profile (66), level 30, identifier 0, log2_max_frame_num_minus4 = 1: 1 010...
   const Bytes baseline = {0x67, 66, 0, 30, 0xA0};

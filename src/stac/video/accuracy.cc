@@ -4,9 +4,9 @@
 
 namespace stac {
 
-ConfusionMatrix::ConfusionMatrix(int class_count)
-    : class_count_(class_count), counts_(static_cast<size_t>(class_count) * (class_count + 1)) {
-  STAC_CHECK(class_count > 0 && class_count < 255);
+ConfusionMatrix::ConfusionMatrix(int class_count) : class_count_(class_count) {
+  STAC_CHECK(class_count > 0 && class_count <= kUnlabelled);
+  counts_.resize(static_cast<size_t>(class_count) * (class_count + 1));
 }
 
 void ConfusionMatrix::Add(const LabelMap& truth, const LabelMap& prediction) {

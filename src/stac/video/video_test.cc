@@ -21,6 +21,13 @@ TEST(AccuracyTest, HandComputedExample) {
   EXPECT_DOUBLE_EQ(matrix.MeanIou(), 0.5);
 }
 
+TEST(AccuracyTest, TakesAsManyClassesAsLabelsHave) {
+  ConfusionMatrix matrix(kUnlabelled);
+  matrix.Add(LabelMap(3, 1, {254, 254, kUnlabelled}), LabelMap(3, 1, {254, kUnlabelled, 254}));
+  EXPECT_EQ(matrix.total(), 2);
+  EXPECT_DOUBLE_EQ(matrix.PixelAccuracy(), 1.0 / 2);
+}
+
 TEST(FrameTest, PixelsAreComparedWithoutPadding) {
   Frame a(18, 16), b(18, 16);
   for (Frame* frame : {&a, &b}) {
