@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <utility>
 
 #include "assets.h"
 #include "stac/adapt/segment_table.h"
@@ -14,6 +16,19 @@ namespace {
 
 constexpr size_t kMaxTableBytes = 256u << 20;
 
+// Of several systems, as a lab's sweep has them, the device is `stac`.
+Status KeepOneSystem(std::vector<SegmentRow>& rows, const std::string& path) {
+  std::set<std::pair<std::string, std::string>> kinds;
+  for (const SegmentRow& row : rows) kinds.emplace(row.system, row.network);
+  if (kinds.size() == 1) return OkStatus();
+  std::erase_if(rows, [](const SegmentRow& row) { return row.system != "stac"; });
+  const bool one_network = std::all_of(rows.begin(), rows.end(), [&](const SegmentRow& row) {
+    return row.network == rows.front().network;
+  });
+  if (!rows.empty() && one_network) return OkStatus();
+  return Fail("{} has rows of several systems or networks: leave those of one in it", path);
+}
+
 // A profile as it is, or the means of a segment table, without what is coded smaller than a device
 // does.
 Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path, double min_scale) {
@@ -23,6 +38,7 @@ Result<std::vector<ProfileRow>> ReadProfileRows(const std::string& path, double 
   if (text.starts_with("system,")) {
     auto segments = ParseSegmentTable(text);
     if (!segments) return Fail("{}: {}", path, segments.error().message);
+    STAC_RETURN_IF_ERROR(KeepOneSystem(*segments, path));
     rows = ProfileOfSegments(*segments, SegmentBits::kUplink);
   } else {
     auto parsed = ParseProfileTable(text);

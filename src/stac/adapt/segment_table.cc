@@ -100,19 +100,32 @@ std::vector<SegmentRow> FilterSegments(std::vector<SegmentRow> rows, SegmentBits
 }
 
 std::vector<ProfileRow> ProfileOfSegments(const std::vector<SegmentRow>& rows, SegmentBits bits) {
+  using Clip = std::tuple<std::string, std::string, std::string>;
+  const auto clip_of = [](const SegmentRow& row) {
+    return Clip(row.system, row.network, row.clip);
+  };
+  std::map<Clip, double> highest_fps;
+  double highest = 0;
+  for (const SegmentRow& row : rows) {
+    double& of_clip = highest_fps[clip_of(row)];
+    of_clip = std::max(of_clip, row.configuration.keyframe_fps);
+    highest = std::max(highest, of_clip);
+  }
+
   struct Sum {
-    ProfileRow of;
-    std::set<std::tuple<std::string, std::string, std::string, int>> seconds;
+    double accuracy = 0, kbps = 0;
     int rows = 0;
+    std::set<std::tuple<std::string, std::string, std::string, int>> seconds;
   };
   std::map<std::tuple<double, double, double>, Sum> sums;
   std::set<std::tuple<std::string, std::string, std::string, int>> seconds;
   for (const SegmentRow& row : rows) {
+    if (row.segment == 0) continue;
     const ControlDecision& at = row.configuration;
-    Sum& sum = sums[{at.base_qp, at.keyframe_fps, at.scale}];
-    sum.of.configuration = at;
-    sum.of.accuracy += row.accuracy;
-    sum.of.kbps += KbpsOf(row, bits);
+    const bool every_frame = at.keyframe_fps == highest_fps[clip_of(row)];
+    Sum& sum = sums[{at.base_qp, every_frame ? highest : at.keyframe_fps, at.scale}];
+    sum.accuracy += row.accuracy;
+    sum.kbps += KbpsOf(row, bits);
     sum.rows += 1;
     sum.seconds.insert(SecondOf(row));
     seconds.insert(SecondOf(row));
@@ -120,7 +133,9 @@ std::vector<ProfileRow> ProfileOfSegments(const std::vector<SegmentRow>& rows, S
   std::vector<ProfileRow> profile;
   for (const auto& [configuration, sum] : sums) {
     if (sum.seconds.size() < seconds.size()) continue;
-    profile.push_back({sum.of.configuration, sum.of.accuracy / sum.rows, sum.of.kbps / sum.rows});
+    const auto& [base_qp, keyframe_fps, scale] = configuration;
+    profile.push_back(
+        {{base_qp, keyframe_fps, scale}, sum.accuracy / sum.rows, sum.kbps / sum.rows});
   }
   return profile;
 }

@@ -47,9 +47,11 @@ double KbpsOf(const SegmentRow& row, SegmentBits bits);
 std::vector<SegmentRow> FilterSegments(std::vector<SegmentRow> rows, SegmentBits bits);
 
 // The offline accuracy-bitrate profile of common practice: the means of every configuration over
-// all given seconds (of several systems only one should be left in `rows`). Configurations that
-// were not measured in every second are left out: their means would be of other content. Sorted by
-// configuration.
+// all given seconds (of several systems only one should be left in `rows`) but each clip's first,
+// which carries the IDR: a stream is what comes after it. A clip's highest keyframe rate stands for
+// the highest of all clips, as both mean every frame where clips have different rates.
+// Configurations that were not measured in every second are left out: their means would be of other
+// content. Sorted by configuration.
 std::vector<ProfileRow> ProfileOfSegments(const std::vector<SegmentRow>& rows, SegmentBits bits);
 
 }  // namespace stac

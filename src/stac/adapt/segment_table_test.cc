@@ -79,8 +79,9 @@ TEST(SegmentTableTest, FeedbackDecidesOnlyWhereItCounts) {
 TEST(SegmentTableTest, ProfileIsTheMeanOverAllSeconds) {
   const auto profile = ProfileOfSegments(
       {
-          Row("a", 0, 30, 0.8, 100, 10), Row("a", 1, 30, 0.6, 300, 30), Row("a", 0, 40, 0.5, 50),
-          Row("a", 1, 40, 0.4, 70), Row("a", 0, 20, 0.9, 900),  // second 1 is missing
+          Row("a", 0, 30, 0.1, 9000),  // with the IDR
+          Row("a", 1, 30, 0.8, 100, 10), Row("a", 2, 30, 0.6, 300, 30), Row("a", 1, 40, 0.5, 50),
+          Row("a", 2, 40, 0.4, 70), Row("a", 1, 20, 0.9, 900),  // second 2 is missing
       },
       SegmentBits::kTotal);
   ASSERT_EQ(profile.size(), 2u);
@@ -88,6 +89,21 @@ TEST(SegmentTableTest, ProfileIsTheMeanOverAllSeconds) {
   EXPECT_DOUBLE_EQ(profile[0].accuracy, 0.7);
   EXPECT_DOUBLE_EQ(profile[0].kbps, 220);
   EXPECT_DOUBLE_EQ(profile[1].kbps, 60);
+}
+
+TEST(SegmentTableTest, EveryFrameIsOneConfigurationAtAnyRateOfFrames) {
+  const auto row = [](const std::string& clip, double keyframe_fps, double accuracy) {
+    SegmentRow result = Row(clip, 1, 30, accuracy, 100);
+    result.configuration.keyframe_fps = keyframe_fps;
+    return result;
+  };
+  const auto profile =
+      ProfileOfSegments({row("a", 2, 0.5), row("a", 15, 0.9), row("b", 2, 0.4), row("b", 10, 0.7)},
+                        SegmentBits::kTotal);
+  ASSERT_EQ(profile.size(), 2u);
+  EXPECT_EQ(profile[0].configuration, (ControlDecision{30, 2, 1}));
+  EXPECT_EQ(profile[1].configuration, (ControlDecision{30, 15, 1}));
+  EXPECT_DOUBLE_EQ(profile[1].accuracy, 0.8);
 }
 
 }  // namespace

@@ -21,10 +21,7 @@ Result<std::unique_ptr<Controller>> MakeProfile(const SimulatedSystem& system,
                                                 const std::string& network) {
   std::vector<SegmentRow> rows;
   for (const SegmentRow& row : table) {
-    // The first second carries the IDR: a stream is what comes after it.
-    if (row.system == system.profile && row.network == network && row.segment > 0) {
-      rows.push_back(row);
-    }
+    if (row.system == system.profile && row.network == network) rows.push_back(row);
   }
   const std::vector<ProfileRow> profile = ProfileOfSegments(rows, SegmentBits::kUplink);
   if (profile.empty()) {
