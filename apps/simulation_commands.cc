@@ -7,6 +7,7 @@
 #include "lab_commands.h"
 #include "stac/base/check.h"
 #include "stac/base/file.h"
+#include "stac/base/log.h"
 #include "stac/base/progress.h"
 #include "stac/lab/experiment_inputs.h"
 #include "stac/lab/simulation/casva_training.h"
@@ -37,6 +38,10 @@ void AddSimulate(CLI::App& app) {
                               ReadSimulation(options->spec, options->quick));
         STAC_ASSIGN_OR_RETURN(const SimulateSummary summary,
                               Simulate(spec, options->simulate, ProductionTools(), stop_requested));
+        if (summary.other_revision > 0) {
+          spdlog::warn("{} streams come from another revision of the code; --redo runs them again",
+                       summary.other_revision);
+        }
         if (options->json) {
           fmt::print("[\n");
           for (size_t i = 0; i < summary.runs.size(); ++i) {
@@ -57,6 +62,7 @@ void AddSimulate(CLI::App& app) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   command->add_flag("--quick", options->quick, "the experiment's [quick] variant");
+  command->add_flag("--redo", options->simulate.redo, "run streams of other code revisions again");
   command->add_flag("--json", options->json, "print the runs as JSON");
 }
 

@@ -6,6 +6,7 @@
 
 #include "stac/base/bytes.h"
 #include "stac/base/file.h"
+#include "stac/base/revision.h"
 #include "stac/lab/experiment_inputs.h"
 #include "stac/lab/simulation/run_controller.h"
 #include "stac/lab/worker_pool.h"
@@ -63,11 +64,17 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
 Result<std::string> KeyOf(const SimulationSpec& spec, const Loaded& in, const Job& job) {
   const SimulatedSystem& system = spec.systems[job.system];
   const NetworkEntry& network = in.experiment.networks[job.network];
+  std::string profile = in.calibration.hash;
+  if (!network.profile.empty()) {
+    STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(network.profile));
+    profile = HexHash(bytes);
+  }
   // The number counts what a run's file holds.
   std::string text = fmt::format(
-      "3\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n", system.name, system.spec.Canonical(), network.hash,
-      network.profile.empty() ? in.calibration.hash : network.profile, in.clips[job.clip].hash,
-      ToCsv(in.traces[job.type][job.trace]), OptionsText(spec.options, system, spec.skip_seconds));
+      "4\n{}\n{}\n{}\n{}\n{}\n{}\n{}\nthreads {}\n", system.name, system.spec.Canonical(),
+      network.hash, profile, in.clips[job.clip].hash, ToCsv(in.traces[job.type][job.trace]),
+      OptionsText(spec.options, system, spec.skip_seconds), in.experiment.network_threads);
+  if (system.spec.PredictsMap()) text += network.accmpeg_hash;
   if (!system.weights.empty()) {
     STAC_ASSIGN_OR_RETURN(const Bytes weights, ReadFile(system.weights));
     text += HexHash(weights);
@@ -121,6 +128,7 @@ class Worker {
                            .trace = trace.name,
                            .network = network,
                            .clip = clip.name,
+                           .revision = CodeRevision(),
                            .summary = Summarize(*result, spec_.skip_seconds),
                            .seconds = std::move(result->seconds)};
     return WriteFile(job.file, RunToJson(run));
@@ -184,6 +192,13 @@ Status Prepare(const SimulationSpec& spec, const Loaded& in, const SimulateOptio
       stop);
 }
 
+Result<SimulatedRun> ReadRun(const fs::path& file) {
+  STAC_ASSIGN_OR_RETURN(const Bytes text, ReadFile(file));
+  auto run = RunFromJson(AsText(text));
+  if (!run) return Fail("{}: {}; delete it to run it again", file.string(), run.error().message);
+  return run;
+}
+
 }  // namespace
 
 Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptions& options,
@@ -202,10 +217,21 @@ Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptio
   }
   STAC_ASSIGN_OR_RETURN(const std::vector<Job> jobs, AllJobs(spec, in, folder));
   std::vector<Job> missing;
+  SimulateSummary summary;
   for (const Job& job : jobs) {
-    if (!fs::exists(job.file)) missing.push_back(job);
+    if (!fs::exists(job.file)) {
+      missing.push_back(job);
+      continue;
+    }
+    STAC_ASSIGN_OR_RETURN(const SimulatedRun run, ReadRun(job.file));
+    if (run.revision == CodeRevision()) continue;
+    if (options.redo) {
+      missing.push_back(job);
+    } else {
+      ++summary.other_revision;
+    }
   }
-  SimulateSummary summary{.measured = static_cast<int>(missing.size())};
+  summary.measured = static_cast<int>(missing.size());
   if (!missing.empty()) {
     STAC_RETURN_IF_ERROR(Prepare(spec, in, options, cache, tools, stop));
     const auto make = [&]() -> Result<JobRunner> {
@@ -223,11 +249,8 @@ Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptio
   std::string names;
   for (const Job& job : jobs) {
     names += job.file.filename().string() + "\n";
-    STAC_ASSIGN_OR_RETURN(const Bytes text, ReadFile(job.file));
-    auto run = RunFromJson(AsText(text));
-    if (!run)
-      return Fail("{}: {}; delete it to run it again", job.file.string(), run.error().message);
-    summary.runs.push_back(std::move(*run));
+    STAC_ASSIGN_OR_RETURN(SimulatedRun run, ReadRun(job.file));
+    summary.runs.push_back(std::move(run));
   }
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "adaptation.csv", AdaptationCsv(summary.runs)));
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "runs.csv", RunsCsv(summary.runs)));

@@ -13,17 +13,20 @@ struct SimulateOptions {
   std::filesystem::path out;    // adaptation.csv, runs.csv, seconds.csv, spec.toml, runs/
   std::filesystem::path cache;  // empty: out/cache. Reference labels and the like
   int jobs = 2;                 // worker processes
+  bool redo = false;            // run again what is there from another code revision
 };
 
 // One finished stream.
 struct SimulatedRun {
   std::string system, network_type, trace, network, clip;
+  std::string revision;  // of the code that ran it
   StreamSummary summary;
   std::vector<SecondOutcome> seconds;
 };
 
 struct SimulateSummary {
-  int measured = 0;  // now; the others were there already
+  int measured = 0;        // now; the others were there already
+  int other_revision = 0;  // kept from another code revision
   std::vector<SimulatedRun> runs;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "stac/base/file.h"
+#include "stac/base/revision.h"
 #include "stac/base/test_folder.h"
 #include "stac/lab/simulation/content_table.h"
 #include "stac/lab/simulation/simulation_figures.h"
@@ -115,6 +116,36 @@ TEST_F(SimulateTest, RunsTheMatrixOnceAndFindsItAgain) {
             File("c/figures/adaptation_fake_street.dat"));
   EXPECT_NE(File("a/figures/adaptation_fake_street.dat"), "missing");
   EXPECT_THAT(DrawSimulation(folder_ / "nothing").error().message, Not(IsEmpty()));
+}
+
+TEST_F(SimulateTest, AnotherProfileIsAnotherStream) {
+  const auto file = folder_.path() / "net.profile.json";
+  Profile profile = UncalibratedProfile("fake", "", 8);
+  ASSERT_TRUE(WriteProfile(file, profile));
+  text_ =
+      Replaced(text_, "name = \"fake\"", "name = \"fake\"\nprofile = \"" + file.string() + "\"");
+  const auto first = Run("a", true);
+  ASSERT_TRUE(first) << first.error().message;
+  EXPECT_EQ(Run("a", true)->measured, 0);
+  profile.max_qp -= 1;
+  ASSERT_TRUE(WriteProfile(file, profile));
+  EXPECT_EQ(Run("a", true)->measured, 2);
+}
+
+TEST_F(SimulateTest, StreamsOfOtherCodeAreCountedAndRunAgainIfAsked) {
+  ASSERT_TRUE(Run("a", true));
+  const auto runs = folder_.path() / "a/runs";
+  const auto file = std::filesystem::directory_iterator(runs)->path();
+  const std::string name = "a/runs/" + file.filename().string();
+  const std::string text = File(name);
+  ASSERT_TRUE(WriteFile(file, Replaced(text, CodeRevision(), "older")));
+  EXPECT_EQ(Run("a", true)->measured, 0);
+  EXPECT_EQ(Run("a", true)->other_revision, 1);
+  const auto spec = ParseSimulation(text_, "small.toml", true);
+  const auto redone = Simulate(*spec, {.out = folder_ / "a", .redo = true}, TestTools(), stop_);
+  EXPECT_EQ(redone->measured, 1);
+  EXPECT_EQ(redone->other_revision, 0);
+  EXPECT_EQ(File(name), text);
 }
 
 TEST_F(SimulateTest, RunsSurviveTheirFiles) {

@@ -138,11 +138,9 @@ std::string SimulationTable(const std::vector<SimulatedRun>& runs) {
 }
 
 std::string RunToJson(const SimulatedRun& run) {
-  Json json = {{"system", run.system},
-               {"network_type", run.network_type},
-               {"trace", run.trace},
-               {"network", run.network},
-               {"clip", run.clip}};
+  Json json = {{"system", run.system}, {"network_type", run.network_type},
+               {"trace", run.trace},   {"network", run.network},
+               {"clip", run.clip},     {"revision", run.revision}};
   VisitSummary(run.summary, [&](const char* key, const auto& value) { json[key] = value; });
   json["seconds"] = Json::array();
   for (const SecondOutcome& second : run.seconds) {
@@ -181,6 +179,7 @@ Result<SimulatedRun> RunFromJson(std::string_view text) {
   read_text("trace", run.trace);
   read_text("network", run.network);
   read_text("clip", run.clip);
+  read_text("revision", run.revision);
   VisitSummary(run.summary, number_of(json));
   const auto seconds = json.find("seconds");
   if (seconds == json.end() || !seconds->is_array()) return Fail("'seconds' is missing");
