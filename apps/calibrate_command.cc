@@ -43,6 +43,10 @@ Status RunCalibrate(Options options) {
   if (options.network.empty()) {
     return Fail("no network: name a TorchScript file or one of our weight files with --network");
   }
+  if (options.calibration.min_qp >= options.calibration.max_qp) {
+    return Fail("--min-qp {:g} must be below --max-qp {:g}", options.calibration.min_qp,
+                options.calibration.max_qp);
+  }
   if (options.out.empty()) options.out = ProfileBeside(options.network);
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Segmenter> segmenter, LoadSegmenter(options.network));
   Calibrator calibrator(*segmenter, options.calibration);

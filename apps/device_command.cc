@@ -18,7 +18,7 @@ namespace {
 // Before the tuner knows the link.
 constexpr double kStartKeyframeFps = 5;
 
-// Psychovisual decisions save bits here, too (docs/results.md).
+// Psychovisual decisions save bits here, too (docs/tried.md).
 constexpr char kX264Settings[] = "psy=1";
 
 struct Options {

@@ -16,6 +16,7 @@
 #include "stac/lab/figures.h"
 #include "stac/lab/result_folder.h"
 #include "stac/lab/simulation/simulation_figures.h"
+#include "stac/lab/system_spec.h"
 #include "video_encoder.h"
 
 namespace stac {
@@ -96,6 +97,13 @@ void AddEvaluate(CLI::App& app) {
       "  stac evaluate experiments/fig11.toml --out part2 --shard 2/8   # one job of an array",
       [options] { return RunExperiment(*options); });
   AddRunOptions(*command, *options);
+  command->add_flag_callback(
+      "--systems",
+      [] {
+        fmt::print("{}", DescribeSystems());
+        throw CLI::Success();
+      },
+      "list the kinds of systems with all their settings, and do nothing else");
 }
 
 void AddSweep(CLI::App& app) {

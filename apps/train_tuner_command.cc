@@ -57,6 +57,7 @@ ControlLimits LimitsOf(const std::vector<SegmentRow>& rows) {
     limits.max_base_qp = std::max(limits.max_base_qp, row.configuration.base_qp);
     limits.min_keyframe_fps = std::min(limits.min_keyframe_fps, row.configuration.keyframe_fps);
     limits.max_keyframe_fps = std::max(limits.max_keyframe_fps, row.configuration.keyframe_fps);
+    limits.min_scale = std::min(limits.min_scale, row.configuration.scale);
   }
   return limits;
 }
@@ -97,11 +98,12 @@ Status RunTrainTuner(const Options& options) {
   fmt::print("{:<22} {:>7} {:>8} {:>8} {:>7} {:>11} {:>7}\n", "knowing the bandwidth", "seconds",
              "PA %", "best %", "use %", "overshoot %", "octaves");
   const auto tuner = MakeTunerController(trained.network, LimitsOf(split.train), options.share);
-  const auto table =
-      MakeProfileTableController(ProfileOfSegments(split.train, bits), options.share);
+  // None if no configuration was measured in all seconds.
+  const std::vector<ProfileRow> profile = ProfileOfSegments(split.train, bits);
+  const auto table = profile.empty() ? nullptr : MakeProfileTableController(profile, options.share);
   for (const auto& [name, of] : {std::pair{"training", &split.train}, {"test", &split.test}}) {
     PrintScore(fmt::format("{} clips, tuner", name), *tuner, *of, bits);
-    PrintScore(fmt::format("{} clips, profile", name), *table, *of, bits);
+    if (table) PrintScore(fmt::format("{} clips, profile", name), *table, *of, bits);
   }
   fmt::print("{}\n", options.output);
   return OkStatus();

@@ -141,15 +141,15 @@ RefinedLevels RefineForResidual(const Frame& raw, const Frame& prediction, const
       };
       int level = start != nullptr ? (*start)(column, row) : levels(column, row);
       Cost cost = region.ResidualCost(tables.at(level));
-      if (allowed(cost)) {
-        while (level + 1 < ladder.count() && cost.size > 0) {
-          const Cost coarser = region.ResidualCost(tables[level + 1]);
-          if (!allowed(coarser) || coarser.size >= cost.size) break;
-          cost = coarser;
-          ++level;
-        }
-      } else {
-        while (level > 0 && !allowed(cost)) cost = region.ResidualCost(tables[--level]);
+      // Too much error: finer. Too large: coarser, as long as the error allows it.
+      while (level > 0 && cost.error > limit.error) cost = region.ResidualCost(tables[--level]);
+      while (level + 1 < ladder.count() && cost.error <= limit.error && cost.size > limit.size)
+        cost = region.ResidualCost(tables[++level]);
+      while (level + 1 < ladder.count() && allowed(cost) && cost.size > 0) {
+        const Cost coarser = region.ResidualCost(tables[level + 1]);
+        if (!allowed(coarser) || coarser.size >= cost.size) break;
+        cost = coarser;
+        ++level;
       }
       const bool found = allowed(cost);
       result.levels(column, row) = found ? static_cast<uint8_t>(level) : levels(column, row);

@@ -23,8 +23,8 @@ namespace stac {
 //   coefficients' distance to those of the true residual is the threshold of (7a). (Without the
 //   rounding and clipping to samples it would equal the sum of |s' - round(s'/q) q|.)
 // - sizes are sums of log2|s / q| over coefficients with |s| >= q; smaller ones cost nothing.
-// - the search starts at `start`'s level. From a level that meets both constraints it goes coarser
-//   while they hold and the size falls; from another one it goes finer until they hold.
+// - the search starts at `start`'s level. It goes finer until (7a) holds, then coarser until (7b)
+//   does, and from a level that meets both on, coarser while they hold and the size falls.
 struct RefineOptions {
   std::array<uint8_t, 16> matrix{};  // raster order, 16 = flat; as ScalingMatrices::inter_y4
 };

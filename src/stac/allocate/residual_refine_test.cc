@@ -87,6 +87,19 @@ TEST(ResidualRefineTest, APerfectPredictionKeepsTheStart) {
   }
 }
 
+// A picture that costs nothing at l', and a start so fine that the residual does: coarser levels
+// are allowed, finer ones are not.
+TEST(ResidualRefineTest, GoesCoarserFromAStartThatIsTooLarge) {
+  const Frame raw = Constant(16, 16, 50);
+  const LevelMap levels(1, 1, uint8_t{7}), start(1, 1, uint8_t{0});
+  const auto refined = RefineForResidual(raw, Constant(16, 16, 49), levels, &start, {16, 16, 16},
+                                         LevelLadder(8, 10, 51), kFlat);
+  EXPECT_EQ(refined.fell_back[0], 0);
+  EXPECT_GT(refined.levels[0], 0);
+  EXPECT_LE(refined.size[0], refined.size_limit[0]);
+  EXPECT_LE(refined.error[0], refined.error_limit[0]);
+}
+
 TEST(ResidualRefineTest, FallsBackWhereThePredictionIsUseless) {
   // The picture is flat and exact at its level; the residual against noise never is.
   const Frame raw = Constant(16, 16, 100);

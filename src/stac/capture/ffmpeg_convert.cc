@@ -86,7 +86,7 @@ Result<PictureConverter> PictureConverter::For(const AVFrame& first, const std::
         return Fail(
             "{} has the colour matrix '{}', which cannot be converted; re-encode it as "
             "bt709",
-            location, av_color_space_name(first.colorspace));
+            location, NameOrUnsaid(av_color_space_name(first.colorspace)));
     }
   }
   if (standard) {

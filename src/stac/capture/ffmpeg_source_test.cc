@@ -183,6 +183,7 @@ TEST(PictureConverterTest, ColoursThatChangeAreAnError) {
   EXPECT_EQ(other_matrix.error().message,
             "the colours changed from bt709 tv to smpte170m tv; open the source again");
   EXPECT_FALSE(converter.Convert(*picture(AVCOL_SPC_BT709, AVCOL_RANGE_JPEG)));
+  EXPECT_FALSE(PictureConverter::For(*picture(AVColorSpace(100), AVCOL_RANGE_MPEG), "camera"));
 }
 
 TEST_F(FfmpegSourceTest, ProblemsAreSaid) {

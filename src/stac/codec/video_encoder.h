@@ -72,7 +72,7 @@ class VideoEncoder {
   // frame of another size or colour, and on a QP below what the scaling matrices allow (entries of
   // 7 and more allow every QP, JvtMatrices 1 and up).
   virtual Result<EncodedFrame> Encode(const Frame& frame, const QpMap* qp, bool force_idr) = 0;
-  // kAbr: changes the target while running.
+  // kAbr with vbv_seconds > 0: changes the target while running.
   virtual Status SetBitrate(double kbps) = 0;
   // x264 version and parameters in force, one line.
   virtual std::string Describe() const = 0;

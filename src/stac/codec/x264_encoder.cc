@@ -204,6 +204,8 @@ class X264Encoder final : public VideoEncoder {
     if (options_.mode != RateMode::kAbr) {
       return Fail("the encoder has no bitrate to change: it was not opened in bitrate mode");
     }
+    if (options_.vbv_seconds <= 0)
+      return Fail("x264 changes its bitrate only with a buffer: open the encoder with vbv_seconds");
     STAC_RETURN_IF_ERROR(SetRate(options_, kbps, param_));
     if (x264_encoder_reconfig(encoder_, &param_) != 0) {
       return Fail("x264 refuses to change its bitrate to {} kbps: {}", kbps, last_error_);

@@ -206,6 +206,13 @@ TEST(X264EncoderTest, BadOptionsAreRefusedWithASentence) {
       << (*encoder)->Describe();
 }
 
+// x264 would say yes and go on as before.
+TEST(X264EncoderTest, WithoutABufferTheBitrateStays) {
+  EncoderOptions options = OptionsFor(MovingTexture(64, 48, 1, 8)[0], RateMode::kAbr);
+  options.kbps = 100;
+  EXPECT_FALSE(MakeX264Encoder(options).value()->SetBitrate(400));
+}
+
 TEST(X264EncoderTest, BitrateFollowsItsTarget) {
   const auto frames = MovingTexture(160, 96, 60, 8);
   EncoderOptions options = OptionsFor(frames[0], RateMode::kAbr);

@@ -34,7 +34,7 @@ struct Profile {
   FrequencyGradients gradients;
   // Shape of the tables, lowest frequencies anchored at 16.
   ScalingMatrices gradient_matrices;
-  // The ladder. Eight levels, because more cost more than they bring (docs/results.md).
+  // The ladder. Eight levels, because more cost more than they bring (docs/tried.md).
   int level_count = 8;
   double min_qp = 10;
   double max_qp = 51;
