@@ -1,58 +1,19 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 #include <thread>
 
-#include "stac/capture/synthetic_scene.h"
-#include "stac/device/live_device.h"
-#include "stac/flow/optical_flow.h"
-#include "stac/segment/fake_segmenter.h"
-#include "stac/server/live_server.h"
+#include "live_test_parts.h"
 
 namespace stac {
 namespace {
-
-constexpr int kClasses = 6;
-
-class CountingSink final : public DeviceSink {
- public:
-  void OnFrame(const FrameRecord& record, const Frame&, const LabelMap& labels) override {
-    frames.push_back(record);
-    if (labels.empty()) ++without_labels;
-    if (on_frame) on_frame(record);
-  }
-  void OnKeyframe(const KeyframeRecord& record, const KeyframeJob&, ByteSpan) override {
-    keyframes.push_back(record);
-  }
-  void OnFeedback(const FeedbackReport& report) override { feedback.push_back(report); }
-
-  std::vector<FrameRecord> frames;
-  std::vector<KeyframeRecord> keyframes;
-  std::vector<FeedbackReport> feedback;
-  int without_labels = 0;
-  std::function<void(const FrameRecord&)> on_frame;
-};
 
 std::unique_ptr<LiveServer> MakeServer() {
   auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
   Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   return std::make_unique<LiveServer>(ServerOptions{}, profile, std::move(segmenter),
                                       MakeVideoDecoder, nullptr, nullptr);
-}
-
-std::unique_ptr<DeviceSession> MakeSession(const Clock* clock) {
-  DeviceOptions options;
-  options.width = 192;
-  options.height = 128;
-  options.encoder.preset = "veryfast";
-  return std::make_unique<DeviceSession>(options, MakeDisFlow({}), MakeX264Encoder, clock);
-}
-
-std::unique_ptr<FrameSource> MakeSource(int frames) {
-  return MakeSyntheticSource({.width = 192, .height = 128, .fps = 30, .frame_count = frames});
 }
 
 TEST(LiveTest, EveryFrameIsDeliveredAndEveryKeyframeAnswered) {
@@ -133,61 +94,6 @@ TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
   EXPECT_EQ(first.second.max_keyframe_fps, 3);
 }
 
-// Lets threads wait for each other; gives up after a while, so that a test can fail.
-class Signal {
- public:
-  void Set() {
-    std::lock_guard lock(mutex_);
-    set_ = true;
-    changed_.notify_all();
-  }
-  bool Wait() {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return set_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool set_ = false;
-};
-
-// Calls back before each keyframe is segmented (warming up does not count).
-class WatchedSegmenter final : public Segmenter {
- public:
-  WatchedSegmenter(FrameId last, std::function<void(FrameId)> before)
-      : last_(last), before_(std::move(before)) {}
-  const NetworkInfo& info() const override { return fake_.info(); }
-  Result<Segmentation> Run(const Frame& frame) override { return fake_.Run(frame); }
-  Result<Segmentation> RunWithGradient(const Frame& frame, const Objective& objective) override {
-    if (frame.id >= 1 && frame.id <= last_) before_(frame.id);
-    return fake_.RunWithGradient(frame, objective);
-  }
-  std::unique_ptr<Segmenter> Clone() const override {
-    return std::make_unique<WatchedSegmenter>(last_, before_);
-  }
-
- private:
-  FakeSegmenter fake_{kClasses};
-  FrameId last_;
-  std::function<void(FrameId)> before_;
-};
-
-class WatchedDecoder final : public VideoDecoder {
- public:
-  WatchedDecoder(std::unique_ptr<VideoDecoder> decoder, std::function<void()> after)
-      : decoder_(std::move(decoder)), after_(std::move(after)) {}
-  Result<DecodedFrame> Decode(ByteSpan access_unit) override {
-    auto decoded = decoder_->Decode(access_unit);
-    after_();
-    return decoded;
-  }
-
- private:
-  std::unique_ptr<VideoDecoder> decoder_;
-  std::function<void()> after_;
-};
-
 // Keyframe 2 is decoded while 1 is in the network, and segmented while the answer to 1 is on its
 // way: each waits for the other, so one after the other would never end.
 TEST(LiveTest, DecodingNetworkAndAnswersOverlap) {
@@ -251,24 +157,15 @@ TEST(LiveTest, KeyframesOfTwoDevicesAreInTheNetworkAtATime) {
   const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   LiveServer server({}, profile, std::move(segmenter), MakeVideoDecoder,
                     [&](const ServedKeyframe&) { ++served; }, nullptr, {.network_threads = 2});
-  auto encoder = MakeX264Encoder({.width = 192, .height = 128, .preset = "veryfast"});
-  ASSERT_TRUE(encoder) << encoder.error().message;
-  auto source = MakeSource(1);
-  auto frame = source->Next();
-  ASSERT_TRUE(frame && *frame);
-  const QpMap qp(12, 8, 30);
-  auto coded = (*encoder)->Encode(**frame, &qp, /*idr=*/true);
-  ASSERT_TRUE(coded) << coded.error().message;
+  const Bytes access_unit = CodedIdr();
   std::vector<std::unique_ptr<Link>> devices;
   for (const char* name : {"a", "b"}) {
     LinkPair pair = MakeLoopback();
     server.Add(std::move(pair.b), name);
     ASSERT_TRUE(
         pair.a->Send(Serialize(Hello{.device = name, .width = 192, .height = 128, .fps = 30}), 0));
-    ASSERT_TRUE(
-        pair.a->Send(Serialize(CodedFrame{
-                         .frame = 1, .idr = true, .access_unit = coded->access_unit, .held = 1}),
-                     0));
+    ASSERT_TRUE(pair.a->Send(
+        Serialize(CodedFrame{.frame = 1, .idr = true, .access_unit = access_unit, .held = 1}), 0));
     devices.push_back(std::move(pair.a));
   }
   for (int i = 0; i < 2000 && served < 2; ++i) {
