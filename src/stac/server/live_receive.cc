@@ -91,6 +91,8 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     peer.gone = true;
     return;
   }
+  // A device that is answered sends its next keyframe: with them there would be no end.
+  if (draining && std::holds_alternative<CodedFrame>(*message)) return;
   std::unique_lock lock(peer.mutex);
   auto replies = peer.session->OnMessage(*message);
   lock.unlock();

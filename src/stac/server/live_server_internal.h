@@ -81,7 +81,7 @@ struct LiveServer::Impl {
   std::condition_variable work;
   std::condition_variable warmed;
   std::list<std::shared_ptr<Peer>> peers;
-  bool draining = false;
+  std::atomic<bool> draining{false};  // set with mutex held
   int64_t keyframes = 0;
   int64_t last_number = 0;  // of a peer
   double mean_processing_ms = 0;

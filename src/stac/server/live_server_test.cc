@@ -1,0 +1,65 @@
+// A live server under load, and how it ends.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "live_test_parts.h"
+
+namespace stac {
+namespace {
+
+// Sends the same keyframe again and again, each time that one is answered: two are always on their
+// way.
+void SendWhileAnswered(Link& link, const Bytes& access_unit, const std::atomic<bool>& stop) {
+  FrameId next = 1;
+  const auto send = [&] {
+    (void)link.Send(
+        Serialize(CodedFrame{.frame = next, .idr = true, .access_unit = access_unit, .held = next}),
+        0);
+    ++next;
+  };
+  (void)link.Send(Serialize(Hello{.device = "d", .width = 192, .height = 128, .fps = 30}), 0);
+  send();
+  send();
+  while (!stop && link.up()) {
+    const auto received = link.Receive();
+    if (!received) return;
+    if (!*received) {
+      link.Wait(10'000);
+    } else if (const auto message = Parse(**received);
+               message && std::holds_alternative<ServerStats>(*message)) {
+      send();
+    }
+  }
+}
+
+TEST(LiveServerTest, ASaturatedServerDrains) {
+  constexpr FrameId kEnough = 5;
+  Signal saturated;
+  auto segmenter = std::make_unique<WatchedSegmenter>(1'000'000, [&](FrameId frame) {
+    if (frame == kEnough) saturated.Set();
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  });
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  LiveServer server({}, profile, std::move(segmenter), MakeVideoDecoder, nullptr, nullptr,
+                    {.network_threads = 1});
+  const Bytes access_unit = CodedIdr();
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> devices;
+  for (int i = 0; i < 4; ++i) {
+    LinkPair pair = MakeLoopback();
+    server.Add(std::move(pair.b), "test");
+    devices.emplace_back(
+        [&, link = std::move(pair.a)] { SendWhileAnswered(*link, access_unit, stop); });
+  }
+  EXPECT_TRUE(saturated.Wait());
+  const auto drained = std::async(std::launch::async, [&] { server.Drain(); });
+  EXPECT_EQ(drained.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  stop = true;
+  for (std::thread& device : devices) device.join();
+}
+
+}  // namespace
+}  // namespace stac
