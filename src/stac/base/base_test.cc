@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "stac/base/bounded_queue.h"
 #include "stac/base/bytes.h"
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
@@ -25,6 +26,18 @@ Result<int> Quarter(int value) {
 TEST(ResultTest, ErrorsTravelUpWithTheirMessage) {
   EXPECT_EQ(*Quarter(12), 3);
   EXPECT_EQ(Quarter(6).error().message, "3 is odd");
+}
+
+TEST(BoundedQueueTest, DropsTheOldestAndSaysWhenItIsClosed) {
+  BoundedQueue<int> queue(2);
+  EXPECT_EQ(queue.PushDroppingOldest(1), 0);
+  EXPECT_EQ(queue.PushDroppingOldest(2), 0);
+  EXPECT_EQ(queue.PushDroppingOldest(3), 1);
+  queue.Close();
+  EXPECT_EQ(queue.PushDroppingOldest(4), std::nullopt);
+  EXPECT_EQ(queue.Pop(), 2);
+  EXPECT_EQ(queue.Pop(), 3);
+  EXPECT_EQ(queue.Pop(), std::nullopt);
 }
 
 TEST(GridTest, RowMajorAndClampedAtTheBorder) {

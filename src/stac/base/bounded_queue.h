@@ -25,10 +25,11 @@ class BoundedQueue {
     changed_.notify_all();
     return true;
   }
-  // Drops the oldest item if there is no room; returns how many were dropped.
-  int PushDroppingOldest(T item) {
+  // Drops the oldest item if there is no room; returns how many were dropped, nullopt if the queue
+  // was closed.
+  std::optional<int> PushDroppingOldest(T item) {
     std::lock_guard lock(mutex_);
-    if (closed_) return 0;
+    if (closed_) return std::nullopt;
     int dropped = 0;
     while (items_.size() >= capacity_) {
       items_.pop_front();

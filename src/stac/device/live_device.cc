@@ -126,7 +126,9 @@ void LiveDevice::Impl::CaptureLoop(const std::atomic<bool>& stop) {
                   clock.Now()};
     const bool failed = !item.frame;
     if (live && !failed) {
-      dropped += captured.PushDroppingOldest(std::move(item));
+      const auto lost = captured.PushDroppingOldest(std::move(item));
+      if (!lost) return;
+      dropped += *lost;
     } else if (!captured.Push(std::move(item))) {
       return;
     }
