@@ -192,9 +192,13 @@ LevelMap DeviceSession::Refined(const LevelMap& levels, const Frame& coded) {
   return last_refined_;
 }
 
+void DeviceSession::ExpireUnanswered() {
+  for (const FrameId lost : schedule_.ExpireUnanswered(clock_->Now())) OnKeyframeLost(lost);
+}
+
 bool DeviceSession::KeyframeDue() {
   if (!connected_) return false;
-  for (const FrameId lost : schedule_.ExpireUnanswered(clock_->Now())) OnKeyframeLost(lost);
+  ExpireUnanswered();
   return schedule_.Due(frame_.pts, options_.fps);
 }
 

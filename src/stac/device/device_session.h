@@ -120,8 +120,10 @@ class DeviceSession {
   std::optional<FrameId> label_source() const;
 
   // --- keyframes ---
+  // Keyframes that were not answered in time count as lost from now on.
+  void ExpireUnanswered();
   // Whether the schedule and the window of unanswered keyframes allow the current frame to become a
-  // keyframe. Those that were not answered in time count as lost.
+  // keyframe, after ExpireUnanswered.
   bool KeyframeDue();
   // Plans the current frame as a keyframe if one is due. `wanted_qp` (a QP per macroblock of
   // coded_size()) replaces the propagated levels (baselines).

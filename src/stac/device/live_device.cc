@@ -394,10 +394,13 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       available = std::max(origin + frame.pts, item->at);
     }
     OnFrame(frame, available);
-    // Unpaced runs are for files: give the server time to answer instead of outrunning it.
+    // Unpaced runs are for files: give the server time to answer instead of outrunning it. No frame
+    // comes in the meantime that would tell of an answer that never will.
     if (!options.pace && !info.live) {
       while (!stop && link && (encoding || session->unanswered() > 0)) {
         WaitUntil(clock.Now() + kLoopWait, stop);
+        if (link) NoticeExpired(link->Stats());
+        session->ExpireUnanswered();
       }
     }
   }

@@ -1,4 +1,4 @@
-// How a live device ends.
+// How a live device ends, and that lost messages do not stop it.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -34,6 +34,46 @@ class Camera final : public FrameSource {
   SourceInfo info_;
 };
 
+// Loses the keyframe or the answer of one frame.
+class LosingLink final : public Link {
+ public:
+  enum class Loses { kKeyframe, kAnswer };
+  LosingLink(std::unique_ptr<Link> link, Loses loses, FrameId frame)
+      : link_(std::move(link)), loses_(loses), frame_(frame) {}
+
+  Status Send(ByteSpan bytes, Micros ttl) override {
+    const auto message = Parse(bytes);
+    const auto* coded = std::get_if<CodedFrame>(&*message);
+    if (loses_ == Loses::kKeyframe && coded != nullptr && coded->frame == frame_) {
+      ++expired_;
+      return OkStatus();
+    }
+    return link_->Send(bytes, ttl);
+  }
+  Result<std::optional<Bytes>> Receive() override {
+    auto received = link_->Receive();
+    if (!received || !*received || loses_ != Loses::kAnswer) return received;
+    const auto message = Parse(**received);
+    const auto* stats = std::get_if<ServerStats>(&*message);
+    if (stats != nullptr && stats->frame == frame_) return std::nullopt;
+    return received;
+  }
+  void Wait(Micros timeout) override { link_->Wait(timeout); }
+  bool up() const override { return link_->up(); }
+  LinkStats Stats() const override {
+    LinkStats stats = link_->Stats();
+    stats.messages_expired += expired_;
+    return stats;
+  }
+  void Close() override { link_->Close(); }
+
+ private:
+  std::unique_ptr<Link> link_;
+  Loses loses_;
+  FrameId frame_;
+  int64_t expired_ = 0;
+};
+
 class LiveDeviceTest : public testing::Test {
  protected:
   LiveDeviceTest() {
@@ -47,6 +87,19 @@ class LiveDeviceTest : public testing::Test {
     server_->Add(std::move(pair.b), "test");
     return std::move(pair.a);
   }
+  // Ten frames, one after the other, of which something of the fourth gets lost.
+  Result<DeviceTotals> RunLosing(LosingLink::Loses loses, Micros answer_timeout) {
+    const auto session = MakeSession(&clock_, {.answer_timeout = answer_timeout});
+    const auto source = MakeSource(10);
+    LiveDevice device(
+        {.pace = false}, session.get(), source.get(),
+        [&]() -> Result<std::unique_ptr<Link>> {
+          return std::make_unique<LosingLink>(Connect(), loses, 3);
+        },
+        &sink_);
+    return RunToTheEnd(device);
+  }
+
   SystemClock clock_;
   std::unique_ptr<LiveServer> server_;
   CountingSink sink_;
@@ -60,6 +113,23 @@ TEST_F(LiveDeviceTest, ACameraIsLeftAfterTheSecondsAskedFor) {
   const auto totals = RunToTheEnd(device);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_GT(totals->frames, 0);
+}
+
+TEST_F(LiveDeviceTest, WithoutPaceALostAnswerIsGivenUp) {
+  const auto totals = RunLosing(LosingLink::Loses::kAnswer, 100'000);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 10);
+  EXPECT_EQ(sink_.feedback.size(), 9u);
+}
+
+TEST_F(LiveDeviceTest, WithoutPaceAnExpiredKeyframeIsNoticed) {
+  const auto totals = RunLosing(LosingLink::Loses::kKeyframe, 3'600'000'000);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 10);
+  EXPECT_EQ(totals->expired, 1);
+  EXPECT_EQ(sink_.feedback.size(), 9u);
+  ASSERT_EQ(sink_.keyframes.size(), 10u);
+  EXPECT_TRUE(sink_.keyframes[4].idr);
 }
 
 }  // namespace
