@@ -1,6 +1,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "command.h"
 #include "network_files.h"
@@ -117,13 +118,12 @@ Status RunServer(const Options& options) {
   while (!stop_requested) {
     STAC_ASSIGN_OR_RETURN(std::optional<SrtPeer> peer, listener->Accept(200'000));
     if (peer) live.Add(std::move(peer->link), peer->address);
+    if (since_status.Milliseconds() < 10'000) continue;
+    since_status.Lap();
     const ServerStatus status = live.Status();
-    if (since_status.Milliseconds() > 10'000 && status.keyframes != shown) {
-      since_status.Lap();
-      shown = status.keyframes;
-      spdlog::info("{} devices, {} keyframes, {} waiting, {:.0f} ms each", status.devices,
-                   status.keyframes, status.waiting, status.mean_processing_ms);
-    }
+    if (std::exchange(shown, status.keyframes) == status.keyframes) continue;
+    spdlog::info("{} devices, {} keyframes, {} waiting, {:.0f} ms each", status.devices,
+                 status.keyframes, status.waiting, status.mean_processing_ms);
   }
   spdlog::info("shutting down");
   live.Drain();

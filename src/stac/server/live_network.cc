@@ -56,20 +56,19 @@ bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mu
 // wait for it.
 std::optional<Served> LiveServer::Impl::TakeNext() {
   std::optional<Served> found;
-  int waiting = 0;
   for (const std::shared_ptr<Peer>& peer : peers) {
+    if (peer->gone || peer->in_network) continue;
     std::unique_lock lock(peer->mutex, std::defer_lock);
     if (draining) lock.lock();  // nobody says anything any more
     if (!lock && !lock.try_lock()) continue;
-    if (!found && !peer->gone && !peer->in_network) {
-      if (auto next = peer->session->TakePending()) {
-        found = Served{.peer = peer, .pending = std::move(*next)};
-      }
-    }
-    waiting += peer->session->waiting();
+    auto next = peer->session->TakePending();
+    if (!next) continue;
+    peer->waiting = peer->session->waiting();
+    found = Served{.peer = peer, .pending = std::move(*next)};
+    break;
   }
   if (!found) return found;
-  found->waiting = waiting;
+  for (const std::shared_ptr<Peer>& peer : peers) found->waiting += peer->waiting;
   found->peer->in_network = true;
   // Round robin: who was served goes to the end.
   peers.remove(found->peer);

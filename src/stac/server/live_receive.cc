@@ -95,6 +95,7 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   if (draining && std::holds_alternative<CodedFrame>(*message)) return;
   std::unique_lock lock(peer.mutex);
   auto replies = peer.session->OnMessage(*message);
+  peer.waiting = peer.session->waiting();
   lock.unlock();
   if (!replies) {
     spdlog::warn("{}: {}; closing", peer.name, replies.error().message);

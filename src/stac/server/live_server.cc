@@ -140,9 +140,8 @@ ServerStatus LiveServer::Status() const {
                       .mean_processing_ms = impl_->mean_processing_ms};
   for (const auto& peer : impl_->peers) {
     if (peer->gone) continue;
-    std::lock_guard lock(peer->mutex);
     ++status.devices;
-    status.waiting += peer->session->waiting();
+    status.waiting += peer->waiting;
   }
   return status;
 }

@@ -67,6 +67,7 @@ class LiveServer {
   void Add(std::unique_ptr<Link> link, const std::string& peer);
   // Stops taking in keyframes, answers those that wait, says goodbye. Waits for the threads.
   void Drain();
+  // Waits for no device.
   ServerStatus Status() const;
 
  private:

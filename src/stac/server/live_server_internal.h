@@ -29,8 +29,9 @@ struct Peer {
   std::unique_ptr<Link> link;
   std::string name;
   int64_t number = 0;  // unique
-  std::mutex mutex;    // guards session's OnMessage, TakePending and waiting
+  std::mutex mutex;    // guards session's OnMessage, TakePending and waiting; held while decoding
   std::unique_ptr<ServerSession> session;
+  std::atomic<int> waiting{0};  // the session's, for those who do not wait for the decoder
   std::thread receiver;
   std::atomic<bool> gone{false};
   std::atomic<int> unsent{0};  // answers that the answering thread still has to send

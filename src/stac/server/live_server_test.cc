@@ -61,5 +61,33 @@ TEST(LiveServerTest, ASaturatedServerDrains) {
   for (std::thread& device : devices) device.join();
 }
 
+// The decoder goes on when the status is there.
+TEST(LiveServerTest, TheStatusDoesNotWaitForDecoders) {
+  Signal decoding, told;
+  std::atomic<bool> told_in_time{false};
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  const auto decoders =
+      [&](const DecoderOptions& options) -> Result<std::unique_ptr<VideoDecoder>> {
+    STAC_ASSIGN_OR_RETURN(auto decoder, MakeVideoDecoder(options));
+    return std::make_unique<WatchedDecoder>(std::move(decoder), [&] {
+      decoding.Set();
+      told_in_time = told.Wait();
+    });
+  };
+  LiveServer server({}, profile, std::move(segmenter), decoders, nullptr, nullptr);
+  LinkPair pair = MakeLoopback();
+  server.Add(std::move(pair.b), "test");
+  ASSERT_TRUE(
+      pair.a->Send(Serialize(Hello{.device = "d", .width = 192, .height = 128, .fps = 30}), 0));
+  ASSERT_TRUE(pair.a->Send(
+      Serialize(CodedFrame{.frame = 1, .idr = true, .access_unit = CodedIdr(), .held = 1}), 0));
+  EXPECT_TRUE(decoding.Wait());
+  EXPECT_EQ(server.Status().devices, 1);
+  told.Set();
+  server.Drain();
+  EXPECT_TRUE(told_in_time);
+}
+
 }  // namespace
 }  // namespace stac
