@@ -52,7 +52,7 @@ bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mu
   return false;
 }
 
-// A peer whose receiver is decoding is passed over: it says when it is done, and others need not
+// A peer whose receiver is busy is passed over: it says when it is done, and others need not
 // wait for it.
 std::optional<Served> LiveServer::Impl::TakeNext() {
   std::optional<Served> found;
@@ -167,7 +167,7 @@ void LiveServer::Impl::RunLoop(NetworkRunner& runner) {
       continue;
     }
     if (draining) break;
-    work.wait_for(lock, std::chrono::milliseconds(200));
+    work.wait(lock);
   }
   warmed.notify_all();
 }

@@ -79,6 +79,12 @@ void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
   peer.to_warm = false;
 }
 
+// Network threads sleep until there is something to do, so everything that they may find says so.
+void LiveServer::Impl::NotifyOfWork() {
+  std::lock_guard guard(mutex);
+  work.notify_one();
+}
+
 void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   auto message = Parse(bytes);
   if (!message) {
@@ -104,12 +110,10 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     return;
   }
   for (const Message& reply : *replies) Send(peer, reply);
-  if (std::holds_alternative<CodedFrame>(*message)) {
-    peer.video_bytes = bytes.size();
-    std::lock_guard guard(mutex);
-    work.notify_one();
-  } else if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
-                           std::holds_alternative<PropagatedMotion>(*message))) {
+  if (std::holds_alternative<CodedFrame>(*message)) peer.video_bytes = bytes.size();
+  NotifyOfWork();  // whatever the message: TakeNext may have passed over a keyframe meanwhile
+  if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
+                    std::holds_alternative<PropagatedMotion>(*message))) {
     if (const LabelMap* labels = peer.session->upstream_labels()) {
       on_labels(peer.name, peer.session->upstream_frame(), *labels);
     }
@@ -132,8 +136,7 @@ void LiveServer::Impl::Receive(Peer& peer) {
     }
   }
   peer.gone = true;
-  std::lock_guard guard(mutex);
-  work.notify_one();
+  NotifyOfWork();
 }
 
 }  // namespace stac

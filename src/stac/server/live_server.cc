@@ -26,7 +26,7 @@ size_t LiveServer::Impl::Send(Peer& peer, const Message& message) {
 void LiveServer::Impl::AnswerLoop(Answerer& answerer) {
   while (auto served = answerer.queue.Pop()) {
     SendAnswer(*served);
-    --served->peer->unsent;
+    if (--served->peer->unsent == 0 && served->peer->gone) NotifyOfWork();  // it can be reaped
   }
 }
 

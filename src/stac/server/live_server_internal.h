@@ -99,6 +99,7 @@ struct LiveServer::Impl {
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
+  void NotifyOfWork();
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
   void WaitUntilWarm(Peer& peer);
   bool IsWarm(std::pair<int, int> size) const;

@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <future>
+#include <random>
 #include <thread>
 
 #include "live_test_parts.h"
+#include "stac/codec/label_coder.h"
 
 namespace stac {
 namespace {
@@ -59,6 +61,40 @@ TEST(LiveServerTest, ASaturatedServerDrains) {
   EXPECT_EQ(drained.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   stop = true;
   for (std::thread& device : devices) device.join();
+}
+
+// Labels of a large frame keep the receiver busy, so a keyframe that waits beside them is passed
+// over: nobody would come back to it if they did not say when they are done.
+TEST(LiveServerTest, KeyframesDoNotWaitForMessagesWithoutThem) {
+  constexpr int kWidth = 384, kHeight = 256, kRounds = 4, kMessages = 10;
+  std::atomic<int> served{0};
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  LiveServer server(
+      {}, profile, std::move(segmenter), MakeVideoDecoder, [&](const ServedKeyframe&) { ++served; },
+      nullptr);
+  LinkPair pair = MakeLoopback();
+  server.Add(std::move(pair.b), "test");
+  const auto send = [&](const Message& message) {
+    ASSERT_TRUE(pair.a->Send(Serialize(message), 0));
+  };
+  send(Hello{.device = "d", .width = kWidth, .height = kHeight, .fps = 30});
+  const Bytes access_unit = CodedIdr();
+  std::mt19937 random(1);
+  LabelMap noise(kWidth, kHeight);
+  for (uint8_t& label : noise) label = static_cast<uint8_t>(random() % kClasses);
+  const Bytes coded_noise = *EncodeLabels(noise);
+  for (FrameId id = 1; id <= 2 * kRounds;) {
+    for (const FrameId last = id + 1; id <= last; ++id) {
+      send(CodedFrame{.frame = id, .idr = true, .access_unit = access_unit, .held = id});
+    }
+    for (int i = 0; i < kMessages; ++i) send(PropagatedLabels{.frame = id, .coded = coded_noise});
+    const int all = static_cast<int>(id) - 1;
+    for (int i = 0; i < 2000 && served < all; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_EQ(served, all);
+  }
 }
 
 // The decoder goes on when the status is there.
