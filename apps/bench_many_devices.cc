@@ -114,14 +114,16 @@ class RecordedDevice {
         const Micros now = clock_.Now();
         const Micros turnaround = now - sent[stats->frame];
         sent.erase(stats->frame);
-        schedule.OnAnswered(stats->frame, now, stats->processing_ms);
-        if (now < start + static_cast<Micros>(kWarmUpSeconds * 1e6)) continue;
-        if (stats->processing_ms > 0) {
-          ++outcome.answered;
-          outcome.latency_ms.push_back(static_cast<double>(turnaround) / 1000);
-        } else {
-          ++outcome.dropped;
+        const bool starting = now < start + static_cast<Micros>(kWarmUpSeconds * 1e6);
+        if (stats->dropped()) {
+          schedule.OnLost(stats->frame);
+          if (!starting) ++outcome.dropped;
+          continue;
         }
+        schedule.OnAnswered(stats->frame, now, stats->processing_ms);
+        if (starting) continue;
+        ++outcome.answered;
+        outcome.latency_ms.push_back(static_cast<double>(turnaround) / 1000);
       }
       const Micros now = clock_.Now();
       for (const FrameId lost : schedule.ExpireUnanswered(now)) sent.erase(lost);

@@ -184,7 +184,7 @@ void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob&
 }
 
 void DeviceRecorder::OnFeedback(const FeedbackReport& report) {
-  if (report.server.error.empty()) {
+  if (report.server.error.empty() && !report.server.dropped()) {
     keyframe_latency_ms_.push_back(report.latency_ms);
     decode_ms_.push_back(report.server.decode_ms);
     forward_ms_.push_back(report.server.forward_ms);

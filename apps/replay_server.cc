@@ -100,8 +100,10 @@ void ReplayServer::SendDue(Link& link) {
     const Due due = due_.front();
     due_.pop_front();
     const Answer& answer = AnswerFor(due.frame, due.held);
+    const double answer_ms = static_cast<double>(answer_after_) / 1000;
     const ServerStats stats{.frame = due.frame,
-                            .processing_ms = static_cast<double>(answer_after_) / 1000};
+                            .processing_ms = answer_ms,
+                            .forward_ms = std::max(answer_ms, 1e-3)};  // 0 would mean dropped
     for (const Message& message : std::initializer_list<Message>{
              Levels{.frame = due.frame,
    .previous = due.held,

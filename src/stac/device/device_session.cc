@@ -258,6 +258,10 @@ CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded
 
 void DeviceSession::OnKeyframeLost(FrameId frame) {
   need_idr_ = true;
+  Forget(frame);
+}
+
+void DeviceSession::Forget(FrameId frame) {
   schedule_.OnLost(frame);
   awaited_.erase(frame);
   if (newest() == nullptr || newest()->frame != frame) chain_.Drop(frame);
@@ -375,6 +379,10 @@ std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
   if (awaited == awaited_.end()) return std::nullopt;
   if (!stats.error.empty()) {
     OnKeyframeLost(stats.frame);
+    return FeedbackReport{.frame = stats.frame, .server = stats};
+  }
+  if (stats.dropped()) {
+    Forget(stats.frame);
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }
   FeedbackReport report{.frame = stats.frame, .server = stats};

@@ -65,7 +65,7 @@ Result<LabelMap> DecodeLabels(const LabelsJob& job);
 // What the session knows about one finished round trip.
 struct FeedbackReport {
   FrameId frame = 0;
-  double latency_ms = 0;  // capture to labels absorbed
+  double latency_ms = 0;  // capture to labels absorbed; 0: there are none (server.dropped, error)
   size_t bytes = 0;       // of levels and labels
   double absorb_ms = 0;   // decoding them here
   ServerStats server;
@@ -195,6 +195,7 @@ class DeviceSession {
   Status OnLevels(const Levels& message);
   Status KeepLevels(FrameId frame, Feedback& feedback) const;
   Status OnLabels(const Labels& message);
+  void Forget(FrameId frame);  // no labels will come for this keyframe
   std::optional<FeedbackReport> OnStats(const ServerStats& stats);
   LevelMap LevelsInNow() const;
   LevelMap Refined(const LevelMap& levels, const Frame& coded);

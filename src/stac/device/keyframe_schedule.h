@@ -28,6 +28,7 @@ class KeyframeSchedule {
   void OnPlanned(FrameId frame, Micros pts, Micros now);
   // `processing_ms`: the server's time for this keyframe. Older unanswered ones count as answered.
   void OnAnswered(FrameId frame, Micros now, double processing_ms);
+  // There will be no answer with labels, which says nothing about older ones nor of the window.
   void OnLost(FrameId frame);
   // The keyframes that timed out; they are forgotten.
   std::vector<FrameId> ExpireUnanswered(Micros now);

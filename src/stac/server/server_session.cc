@@ -132,7 +132,11 @@ Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded
                       .decode_ms = watch.Milliseconds()});
   while (static_cast<int>(pending_.size()) > options_.max_waiting) {
     // Decoded, so references stay valid; answered without labels, so the device can go on.
-    replies.emplace_back(ServerStats{.frame = pending_.front().frame.id});
+    const PendingFrame& oldest = pending_.front();
+    replies.emplace_back(
+        ServerStats{.frame = oldest.frame.id,
+                    .processing_ms = static_cast<double>(clock_->Now() - oldest.arrived) / 1000,
+                    .decode_ms = oldest.decode_ms});
     pending_.pop_front();
   }
   return replies;

@@ -91,10 +91,13 @@ struct ServerStats {
   FrameId frame = 0;
   double processing_ms = 0;  // decode to reply
   double decode_ms = 0;
-  double forward_ms = 0;
+  double forward_ms = 0;  // 0: the network never saw the keyframe
   double gradient_ms = 0;
   int queue = 0;      // keyframes waiting, all devices
   std::string error;  // not empty: the frame could not be used; send an IDR
+  // Answered without labels, because newer keyframes came while too many were waiting. It was
+  // decoded, and older ones may still be answered with labels.
+  bool dropped() const { return error.empty() && forward_ms == 0; }
   friend bool operator==(const ServerStats&, const ServerStats&) = default;
 };
 // device -> server: what the server should do from now on.
