@@ -10,8 +10,15 @@ namespace stac {
 namespace {
 
 constexpr double kMemory = 0.05;  // weight of the newest keyframe in the mean cost
+// Smaller frames count as so many pixels: what they cost is not in their pixels, and must not be
+// charged to those of others.
+constexpr int64_t kLeastPixels = 128 * 128;
 
 }  // namespace
+
+double Admission::Seconds(int64_t pixels) const {
+  return us_per_pixel_ * static_cast<double>(std::max(pixels, kLeastPixels)) * 1e-6;
+}
 
 double Admission::load() const {
   double seconds = 0;
@@ -27,8 +34,10 @@ Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) 
   Leave(device);
   double rate = std::min(options_.keyframe_fps, fps);
   if (measured()) {
-    const double left = std::max(options_.max_load - load(), 0.0) / Seconds(pixels);
+    double left = std::max(options_.max_load - load(), 0.0) / Seconds(pixels);
     const double least = std::min(options_.min_keyframe_fps, rate);
+    // Only keyframes correct the measured cost, so there must always be somebody who sends some.
+    if (granted_.empty()) left = std::max(left, least);
     if (left < least) {
       return {.reason = fmt::format("this server is full: {} devices take {:.0f} % of its time, "
                                     "which leaves {:.2g} keyframes/s of the {:.2g} that it gives "
@@ -43,7 +52,8 @@ Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) 
 
 void Admission::OnKeyframe(int64_t pixels, double busy_ms) {
   STAC_CHECK(pixels > 0);
-  const double now = std::max(busy_ms, 1e-3) * 1e3 / static_cast<double>(pixels);
+  const double now =
+      std::max(busy_ms, 1e-3) * 1e3 / static_cast<double>(std::max(pixels, kLeastPixels));
   us_per_pixel_ = measured() ? us_per_pixel_ + kMemory * (now - us_per_pixel_) : now;
 }
 

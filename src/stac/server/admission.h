@@ -11,12 +11,13 @@ struct AdmissionOptions {
   // is accepted, and nobody is told a rate.
   double max_load = 0;
   double keyframe_fps = 5;      // granted to a device where there is room for it
-  double min_keyframe_fps = 1;  // a device that would get less is refused
+  double min_keyframe_fps = 1;  // a device that would get less is refused, unless it is alone
 };
 
 // Decides who may stream how fast, so that devices already there keep their latency: a newcomer is
-// granted what is left of the capacity, by the measured cost of a keyframe, or refused. What was
-// granted is not taken back. Not thread-safe.
+// granted what is left of the capacity, by the measured cost of a keyframe, or refused. The first
+// gets the least rate whatever was measured: that may have been an exception, and only its
+// keyframes can tell. What was granted is not taken back. Not thread-safe.
 class Admission {
  public:
   explicit Admission(const AdmissionOptions& options) : options_(options) {}
@@ -42,7 +43,7 @@ class Admission {
     int64_t pixels;
     double keyframe_fps;
   };
-  double Seconds(int64_t pixels) const { return us_per_pixel_ * double(pixels) * 1e-6; }
+  double Seconds(int64_t pixels) const;
 
   AdmissionOptions options_;
   std::map<int64_t, Grant> granted_;

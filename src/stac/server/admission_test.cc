@@ -59,6 +59,26 @@ TEST(AdmissionTest, BeforeTheFirstMeasurementTheFullRateIsGiven) {
   EXPECT_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
 }
 
+TEST(AdmissionTest, WhoComesFirstIsNotLockedOutByACostMeasuredTooHigh) {
+  Admission admission({.max_load = 0.8, .keyframe_fps = 5, .min_keyframe_fps = 1});
+  admission.OnKeyframe(kPixels, 5000);  // the host was busy
+  const auto first = admission.Admit(1, kPixels, 30);
+  EXPECT_TRUE(first.accepted);
+  EXPECT_DOUBLE_EQ(first.max_keyframe_fps, 1);
+  EXPECT_FALSE(admission.Admit(2, kPixels, 30).accepted);
+  for (int i = 0; i < 200; ++i) admission.OnKeyframe(kPixels, 50);
+  EXPECT_TRUE(admission.Admit(2, kPixels, 30).accepted);
+}
+
+TEST(AdmissionTest, ATinyFrameDoesNotMakePixelsDear) {
+  Admission admission({.max_load = 0.8});
+  admission.OnKeyframe(16 * 16, 2);  // as much as 128x128 pixels: 37.5 ms for the others' frames
+  EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
+  EXPECT_NEAR(admission.load(), 5 * 0.0375, 1e-9);
+  admission.Admit(2, 16 * 16, 30);
+  EXPECT_NEAR(admission.load(), 5 * (0.0375 + 0.002), 1e-9);
+}
+
 TEST(AdmissionTest, TheCostFollowsWhatIsMeasured) {
   Admission admission({.max_load = 0.8});
   for (int i = 0; i < 300; ++i) admission.OnKeyframe(kPixels, i < 100 ? 500 : 50);

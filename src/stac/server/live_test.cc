@@ -64,7 +64,7 @@ TEST(LiveTest, ReconnectsWhenTheServerGoesAway) {
 }
 
 TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
-  // Anything is more than a millionth of the time: the first device finds no room.
+  // Anything is more than a millionth of the time: after the first device there is no room.
   auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
   const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
   const auto welcome_of = [](LiveServer& server) {
@@ -82,6 +82,8 @@ TEST(LiveTest, AFullServerRefusesWithAReasonAndOthersSayHowFast) {
   };
   LiveServer full(ServerOptions{}, profile, segmenter->Clone(), MakeVideoDecoder, nullptr, nullptr,
                   {.admission = {.max_load = 1e-6}});
+  const auto alone = welcome_of(full);
+  EXPECT_EQ(alone.second.max_keyframe_fps, 1);
   const auto refused = welcome_of(full);
   EXPECT_FALSE(refused.second.accepted);
   EXPECT_NE(refused.second.reason.find("full"), std::string::npos) << refused.second.reason;
