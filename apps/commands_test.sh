@@ -38,5 +38,11 @@ grep -q '"mismatched": 0$' "$folder/audit" || fail "the stream is not as planned
 
 refused "cannot open" demo --input /nowhere.mp4
 refused "--x264 goes with --codec h264" device --input synthetic:64x64@10 --codec h265 --x264 psy=1
+refused "has no name" device --input synthetic:64x64@10 --name ""
+refused "longer than 64" device --input synthetic:64x64@10 --name "$(printf 'x%.0s' {1..65})"
+refused "--keyframe-fps" device --input synthetic:64x64@10 --keyframe-fps 2000
+refused "--budget 1e-30 is out of reach" device --input synthetic:64x64@10 --budget 1e-30 \
+  --profile "$(dirname "$0")/../assets/edge_city19.profile.json"
+refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1
 refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266

@@ -15,6 +15,7 @@
 #include "stac/base/file.h"
 #include "stac/base/log.h"
 #include "stac/capture/frame_source.h"
+#include "stac/wire/messages.h"
 
 namespace stac {
 namespace {
@@ -176,8 +177,10 @@ void AddDemoCommand(CLI::App& app) {
   command->add_option("--qp", options->qp, "Base QP: the quality knob, lower is better")
       ->check(CLI::Range(-20.0, 71.0))
       ->capture_default_str();
-  command->add_option("--keyframe-fps", options->keyframe_fps,
-                      "Keyframes per second (0: as many as the server processes)");
+  command
+      ->add_option("--keyframe-fps", options->keyframe_fps,
+                   "Keyframes per second (0: as many as the server processes)")
+      ->check(CLI::Range(0.0, kMaxFps));
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
       ->capture_default_str();

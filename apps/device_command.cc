@@ -58,6 +58,12 @@ Status RunDevice(Options options) {
   device.height = info.height;
   device.fps = info.fps;
   device.color = info.color;
+  const Hello hello{
+      .device = device.name, .width = device.width, .height = device.height, .fps = device.fps};
+  if (const Status status = Validate(hello); !status) {
+    return Fail("{}: choose another --name, or an --input of another size or frame rate",
+                status.error().message);
+  }
   device.server_consumes = options.consumer == "server";
   device.hash_reconstruction = options.check;
   device.encoder.codec = *VideoCodecFromName(options.codec);
@@ -74,6 +80,9 @@ Status RunDevice(Options options) {
     if (!device.profile) return Fail("--budget needs the network's --profile; or use --qp");
     const RegionGrid regions = KeyframePlanner(device.planner, info.width, info.height).regions();
     options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
+    if (const Status status = Validate(Configuration{.base_qp = options.qp}); !status) {
+      return Fail("--budget {:g} is out of reach: {}", options.budget, status.error().message);
+    }
   }
   if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
   STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
@@ -150,7 +159,7 @@ void AddDeviceCommand(CLI::App& app) {
   command
       ->add_option("--keyframe-fps", device.schedule.keyframe_fps,
                    "Keyframes per second (0: as many as the server processes)")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(0.0, kMaxFps))
       ->each(configured);
   command
       ->add_option("--scale", options->scale,

@@ -195,8 +195,10 @@ void AddServerCommand(CLI::App& app) {
       ->add_option("--label-grid", options->label_grid,
                    "Code labels at a grid of N pixels (0: 1 to 3, coarser where the video is)")
       ->check(CLI::Range(0, kMaxLabelGrid));
-  command->add_option("--max-keyframe-fps", options->max_keyframe_fps,
-                      "Tell devices not to send more than this (0: no limit)");
+  command
+      ->add_option("--max-keyframe-fps", options->max_keyframe_fps,
+                   "Tell devices not to send more than this (0: no limit)")
+      ->check(CLI::Range(0.0, kMaxFps));
   command
       ->add_option("--max-load", options->live.admission.max_load,
                    "Share of the time the network may be busy, 0.8 for example: a device is told\n"

@@ -224,6 +224,7 @@ Result<Message> ReadKind(const wire::Envelope& envelope) {
 Message WithCleanTexts(Message message) {
   if (auto* welcome = std::get_if<Welcome>(&message)) {
     welcome->reason = CleanText(welcome->reason, kMaxTextCharacters);
+    welcome->network = CleanText(welcome->network, kMaxNameCharacters);  // a file's name
   } else if (auto* stats = std::get_if<ServerStats>(&message)) {
     stats->error = CleanText(stats->error, kMaxTextCharacters);
   } else if (auto* bye = std::get_if<Bye>(&message)) {

@@ -135,8 +135,8 @@ const char* KindName(const Message& message);
 // The first limit that the message breaks, in one sentence. The version is not looked at.
 Status Validate(const Message& message);
 
-// The message must be valid (checked). Reasons and errors are for people: they are cleaned and cut
-// to their limit rather than checked.
+// The message must be valid (checked). Reasons, errors and a network's name are for people: they
+// are cleaned and cut to their limit rather than checked.
 Bytes Serialize(const Message& message);
 
 // Untrusted input: sizes, counts and ranges are checked. Unknown kinds and versions are errors.

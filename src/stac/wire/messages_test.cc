@@ -244,6 +244,13 @@ TEST(MessagesTest, LongAndDirtyReasonsAreCleanedNotRefused) {
   EXPECT_EQ(reason.size(), kMaxTextCharacters);
 }
 
+TEST(MessagesTest, ANetworkMayBeCalledAsItsFileIs) {
+  const auto parsed =
+      Parse(Serialize(Welcome{.network = "net\xFF" + std::string(100, 'x'), .class_count = 2}));
+  ASSERT_TRUE(parsed.has_value());
+  EXPECT_EQ(std::get<Welcome>(*parsed).network, "net?" + std::string(kMaxNameCharacters - 4, 'x'));
+}
+
 TEST(TextTest, OnlyWellFormedUtf8Passes) {
   EXPECT_TRUE(CheckText("Z\u00FCrich \u4E2D \U0001F697", "t", 10));
   EXPECT_FALSE(CheckText("\xC0\xAF", "t", 10));          // overlong '/'
