@@ -116,7 +116,7 @@ class RecordedDevice {
         sent.erase(stats->frame);
         const bool starting = now < start + static_cast<Micros>(kWarmUpSeconds * 1e6);
         if (stats->dropped()) {
-          schedule.OnLost(stats->frame);
+          schedule.OnDropped(stats->frame);
           if (!starting) ++outcome.dropped;
           continue;
         }

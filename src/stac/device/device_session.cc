@@ -382,6 +382,7 @@ std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }
   if (stats.dropped()) {
+    schedule_.OnDropped(stats.frame);
     Forget(stats.frame);
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }

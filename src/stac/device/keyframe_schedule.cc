@@ -43,6 +43,11 @@ void KeyframeSchedule::OnLost(FrameId frame) {
   std::erase_if(unanswered_, [&](const Sent& sent) { return sent.frame == frame; });
 }
 
+void KeyframeSchedule::OnDropped(FrameId frame) {
+  OnLost(frame);
+  window_ = std::max(1, window_ - 1);
+}
+
 std::vector<FrameId> KeyframeSchedule::ExpireUnanswered(Micros now) {
   std::vector<FrameId> expired;
   while (!unanswered_.empty() && now - unanswered_.front().at > options_.answer_timeout) {

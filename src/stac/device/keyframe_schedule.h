@@ -28,8 +28,11 @@ class KeyframeSchedule {
   void OnPlanned(FrameId frame, Micros pts, Micros now);
   // `processing_ms`: the server's time for this keyframe. Older unanswered ones count as answered.
   void OnAnswered(FrameId frame, Micros now, double processing_ms);
-  // There will be no answer with labels, which says nothing about older ones nor of the window.
+  // There will be no answer, which says nothing about older ones.
   void OnLost(FrameId frame);
+  // The same, because the server had more than it takes: the window closes by one until the next
+  // answer, or the next keyframe would only push out another one.
+  void OnDropped(FrameId frame);
   // The keyframes that timed out; they are forgotten.
   std::vector<FrameId> ExpireUnanswered(Micros now);
   void Reset();

@@ -51,6 +51,26 @@ TEST(KeyframeScheduleTest, OpensTheWindowWhenTheNetworkIsTheDelay) {
   EXPECT_GE(sent.size(), 34u);
 }
 
+TEST(KeyframeScheduleTest, ADroppedKeyframeIsNotReplacedUntilOlderOnesAreAnswered) {
+  KeyframeSchedule schedule({.keyframe_fps = 0, .max_unanswered = 3});
+  schedule.OnPlanned(0, 0, 0);
+  schedule.OnAnswered(0, 5 * kFrame, 100);
+  for (FrameId id = 5; id < 8; ++id) {
+    ASSERT_TRUE(schedule.Due(id * kFrame, kFps));
+    schedule.OnPlanned(id, id * kFrame, id * kFrame);
+  }
+  schedule.OnDropped(6);
+  EXPECT_EQ(schedule.unanswered(), 2);
+  EXPECT_EQ(schedule.window(), 2);
+  EXPECT_FALSE(schedule.Due(8 * kFrame, kFps));
+  schedule.OnAnswered(5, 10 * kFrame, 100);  // 500 ms, and only 100 of them processing
+  EXPECT_EQ(schedule.window(), 3);
+  EXPECT_EQ(schedule.unanswered(), 1);
+  for (FrameId id = 7; id < 20; ++id) schedule.OnDropped(id);
+  EXPECT_EQ(schedule.window(), 1);
+  EXPECT_TRUE(schedule.Due(20 * kFrame, kFps));
+}
+
 TEST(KeyframeScheduleTest, UnansweredKeyframesExpire) {
   KeyframeSchedule schedule({.keyframe_fps = 0, .answer_timeout = 1'000'000});
   schedule.OnPlanned(3, 0, 0);
