@@ -111,7 +111,8 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   }
   for (const Message& reply : *replies) Send(peer, reply);
   if (std::holds_alternative<CodedFrame>(*message)) peer.video_bytes = bytes.size();
-  NotifyOfWork();  // whatever the message: TakeNext may have passed over a keyframe meanwhile
+  // Whatever the message: TakeNext may have passed over a keyframe meanwhile.
+  if (peer.waiting > 0) NotifyOfWork();
   if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
                     std::holds_alternative<PropagatedMotion>(*message))) {
     if (const LabelMap* labels = peer.session->upstream_labels()) {

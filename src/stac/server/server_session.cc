@@ -1,5 +1,6 @@
 #include "stac/server/server_session.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -235,7 +236,7 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
   answer.stats = {.frame = id,
                   .processing_ms = static_cast<double>(clock_->Now() - pending.arrived) / 1000,
                   .decode_ms = pending.decode_ms,
-                  .forward_ms = segmentation.forward_ms,
+                  .forward_ms = std::max(segmentation.forward_ms, 1e-3),  // 0 would mean dropped
                   .gradient_ms = segmentation.gradient_ms,
                   .queue = queue};
   answer.messages.emplace_back(answer.stats);
