@@ -106,9 +106,15 @@ bool ReplaceConvolution(Node& node, const Target& target) {
 
 // ---- Normalizations and activations ----
 
+bool IsConstantNone(const Value* value) {
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isNone();
+}
+
 // Undefined if it is none.
 at::Tensor ConstantTensor(const Value* value) {
-  return torch::jit::constant_as<at::Tensor>(value).value_or(at::Tensor());
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isTensor() ? constant->toTensor() : at::Tensor();
 }
 
 // What batch normalization comes to when it is not trained.
@@ -118,15 +124,18 @@ struct Affine {
 
 std::optional<Affine> ConstantNormalization(const Node& node) {
   if (node.kind() != at::aten::batch_norm) return std::nullopt;
-  std::array<at::Tensor, 4> parameters;
-  for (size_t i = 0; i < parameters.size(); ++i) {
-    parameters[i] = ConstantTensor(node.input(1 + i));
-    if (!parameters[i].defined()) return std::nullopt;
-  }
+  const at::Tensor mean = ConstantTensor(node.input(3)), variance = ConstantTensor(node.input(4));
   const auto training = torch::jit::constant_as<bool>(node.input(5));
   const auto epsilon = torch::jit::constant_as<double>(node.input(7));
-  if (training.value_or(true) || !epsilon) return std::nullopt;
-  const auto& [weight, bias, mean, variance] = parameters;
+  if (!mean.defined() || !variance.defined() || training.value_or(true) || !epsilon)
+    return std::nullopt;
+  // Either of the other two may be left out.
+  const auto parameter = [&](int input, const at::Tensor& otherwise) {
+    return IsConstantNone(node.input(input)) ? otherwise : ConstantTensor(node.input(input));
+  };
+  const at::Tensor weight = parameter(1, at::ones_like(mean)),
+                   bias = parameter(2, at::zeros_like(mean));
+  if (!weight.defined() || !bias.defined()) return std::nullopt;
   const at::Tensor scale = weight * (variance + *epsilon).rsqrt();
   return Affine{scale, bias - mean * scale};
 }

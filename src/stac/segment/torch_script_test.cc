@@ -91,7 +91,9 @@ def forward(self, x):
                        self.norm_variance, False, 0.1, 0.001, True)
   z = torch.batch_norm(torch.prelu(y, self.slopes), self.norm_weight, self.norm_bias,
                        self.norm_mean, self.norm_variance, False, 0.1, 0.001, True)
-  y = torch.batch_norm(y + z, self.norm_weight, self.norm_bias, self.norm_mean,
+  y = torch.batch_norm(y + z, None, self.norm_bias, self.norm_mean,
+                       self.norm_variance, False, 0.1, 0.001, True)
+  y = torch.batch_norm(y, self.norm_weight, None, self.norm_mean,
                        self.norm_variance, False, 0.1, 0.001, True)
   y = torch.prelu(y, self.slopes)
   y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
