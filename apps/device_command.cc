@@ -84,6 +84,9 @@ Status RunDevice(Options options) {
       return Fail("--budget {:g} is out of reach: {}", options.budget, status.error().message);
     }
   }
+  const Configuration configuration{
+      .base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps, .scale = options.scale};
+  STAC_RETURN_IF_ERROR(Validate(configuration));  // CLI::Range lets NaN pass
   if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
   STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
   if (options.no_pace && options.adaptation.mode.empty()) options.adaptation.mode = "off";
@@ -105,9 +108,7 @@ Status RunDevice(Options options) {
                         DeviceRecorder::Create(options.files, true));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeVideoEncoder, &clock);
-  LiveDeviceOptions live_options{.configuration = {.base_qp = options.qp,
-                                                   .keyframe_fps = device.schedule.keyframe_fps,
-                                                   .scale = options.scale},
+  LiveDeviceOptions live_options{.configuration = configuration,
                                  .seconds = options.seconds,
                                  .pace = !options.no_pace,
                                  .keep_trying = options.wait,
