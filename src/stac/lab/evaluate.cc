@@ -135,8 +135,10 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
   {
     STAC_ASSIGN_OR_RETURN(const auto store, ResultStore::Open(database));
     STAC_ASSIGN_OR_RETURN(const auto rows, store->All());
-    std::set<std::string> current, stale;
+    std::set<std::string> asked_for, current, stale;
+    for (const PointSpec& point : points) asked_for.insert(key_of(point));
     for (const ResultRow& row : rows) {
+      if (!asked_for.contains(row.key)) continue;  // another shard's, or of no curve
       (row.revision == CodeRevision() ? current : stale).insert(row.key);
     }
     if (options.redo) {

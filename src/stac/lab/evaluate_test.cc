@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 
 #include "stac/base/file.h"
@@ -120,6 +121,29 @@ TEST_F(EvaluateTest, ResultsAreThoseOfTheExperimentAsItWasLastRun) {
   spec_.clips[0].frames = 4;
   EXPECT_EQ(Run("out", 2).measured, 0);
   EXPECT_EQ(File("out/results.csv"), before);
+}
+
+TEST_F(EvaluateTest, RedoForgetsOnlyWhatItMeasuresAgain) {
+  Run("out", 2);
+  {
+    const auto store = ResultStore::Open(root_ / "out/results.db").value();
+    const std::vector<ResultRow> rows = store->All().value();
+    for (ResultRow row : rows) {
+      ASSERT_TRUE(store->Remove({row.key}));
+      row.revision = "older";
+      ASSERT_TRUE(store->Add(row));
+    }
+  }
+  const auto redone =
+      Evaluate(spec_, {.out = root_ / "out", .jobs = 2, .shard = 1, .shards = 2, .redo = true},
+               TestTools(), stop_);
+  ASSERT_TRUE(redone) << redone.error().message;
+  EXPECT_EQ(redone->measured, 3);
+  const auto rows = ReadResults(root_ / "out").value();
+  EXPECT_EQ(rows.size(), 6u);
+  EXPECT_EQ(std::count_if(rows.begin(), rows.end(),
+                          [](const ResultRow& row) { return row.revision == "older"; }),
+            3);
 }
 
 TEST_F(EvaluateTest, AnotherNetworkForMacroblocksIsAnotherPointWhereItIsAsked) {
