@@ -42,6 +42,8 @@ refused "has no name" device --input synthetic:64x64@10 --name ""
 refused "longer than 64" device --input synthetic:64x64@10 --name "$(printf 'x%.0s' {1..65})"
 refused "--keyframe-fps" device --input synthetic:64x64@10 --keyframe-fps 2000
 refused "the keyframe rate is nan" device --input synthetic:64x64@10 --keyframe-fps nan
+refused "--budget must be above 0, not -1" device --input synthetic:64x64@10 --budget -1
+refused "--budget must be above 0, not nan" device --input synthetic:64x64@10 --budget nan
 refused "--budget 1e-30 is out of reach" device --input synthetic:64x64@10 --budget 1e-30 \
   --profile "$(dirname "$0")/../assets/edge_city19.profile.json"
 refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1

@@ -76,7 +76,8 @@ Status RunDevice(Options options) {
   if (!options.profile.empty()) {
     STAC_ASSIGN_OR_RETURN(device.profile, ReadProfile(options.profile));
   }
-  if (options.budget > 0) {
+  if (options.budget != 0) {
+    if (!(options.budget > 0)) return Fail("--budget must be above 0, not {:g}", options.budget);
     if (!device.profile) return Fail("--budget needs the network's --profile; or use --qp");
     const RegionGrid regions = KeyframePlanner(device.planner, info.width, info.height).regions();
     options.qp = BaseQpOfBudget(*device.profile, options.budget, regions);
