@@ -64,8 +64,11 @@ Result<std::unique_ptr<Adaptation>> MakeAdaptation(const DeviceAdaptation& wante
   std::string mode = wanted.mode;
   if (mode.empty() && !wanted.table.empty()) mode = "table";
   if (mode.empty() && (!given || !wanted.tuner.empty())) mode = "tuner";
-  AdaptationOptions options{
-      .start = start, .share = wanted.share, .spare = wanted.spare, .source_fps = fps};
+  AdaptationOptions options{.start = start,
+                            .share = wanted.share,
+                            .spare = wanted.spare,
+                            .coarser = wanted.coarser,
+                            .source_fps = fps};
   options.limits.max_keyframe_fps = std::max(1.0, std::min(options.limits.max_keyframe_fps, fps));
   if (options.start.keyframe_fps <= 0) options.start.keyframe_fps = options.limits.max_keyframe_fps;
   if (mode == "table") {

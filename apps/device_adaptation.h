@@ -8,13 +8,14 @@
 
 namespace stac {
 
-// How `stac device` adapts: --adapt, --tuner, --table, --share and --spare.
+// How `stac device` adapts: --adapt, --tuner, --table, --share, --spare and --coarser.
 struct DeviceAdaptation {
   std::string mode;   // tuner, table, off; empty: tuner unless the configuration is given
   std::string tuner;  // weights; empty: those that ship with the program
   std::string table;  // profile (base_qp,keyframe_fps,scale,accuracy,kbps) or segment table
-  double share = AdaptationOptions{}.share;  // of the bandwidth that is planned with
-  double spare = AdaptationOptions{}.spare;  // times the planned keyframes, where there is room
+  double share = AdaptationOptions{}.share;      // of the bandwidth that is planned with
+  double spare = AdaptationOptions{}.spare;      // times the planned keyframes, where there is room
+  double coarser = AdaptationOptions{}.coarser;  // QP, of keyframes that would not fit
 };
 
 // Null if the configuration is to stay as it is. `given`: the user has chosen a configuration;

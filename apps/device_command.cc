@@ -192,6 +192,13 @@ void AddDeviceCommand(CLI::App& app) {
                    "room: fresher labels for what is left of the bandwidth (1: as planned)")
       ->check(CLI::Range(1.0, 100.0))
       ->capture_default_str();
+  command
+      ->add_option(
+          "--coarser", options->adaptation.coarser,
+          "When adapting, code a keyframe up to this much coarser (QP) than planned where\n"
+          "the last ones were so large that the next ones would not fit the link")
+      ->check(CLI::Range(0.0, 20.0))
+      ->capture_default_str();
   command->add_option("--consumer", options->consumer, "Who needs the labels of every frame")
       ->check(CLI::IsMember({"device", "server"}))
       ->capture_default_str();

@@ -213,6 +213,7 @@ void DeviceRecorder::OnDecision(const AdaptationRecord& record) {
                  {"sent_kbps", Round(record.sent_kbps)},
                  {"label_kbps", Round(record.label_kbps)},
                  {"keyframes", record.keyframes},
+                 {"mean_qp", Round(record.mean_qp)},
                  {"skipped", record.skipped},
                  {"stalled", record.stalled},
                  {"c", Round(record.input.c)},

@@ -20,11 +20,14 @@ Adaptation::Adaptation(std::unique_ptr<Controller> controller, const AdaptationO
       options_(options),
       gate_({.max_backlog_ms = options.max_backlog_ms,
              .spare = options.spare,
-             .frame_interval_ms = 1e3 / options.source_fps}),
-      decision_(Clamp(options.start, options.limits)) {}
+             .frame_interval_ms = 1e3 / options.source_fps,
+             .coarser = options.coarser}),
+      decision_(Clamp(options.start, options.limits)),
+      keyframe_(decision_) {}
 
 void Adaptation::OnKeyframeSent(size_t bytes, bool idr) {
-  gate_.OnCoded(bytes, decision_, idr);
+  gate_.OnCoded(bytes, keyframe_, idr);
+  qp_sum_ += keyframe_.base_qp;
   keyframe_bytes_ += static_cast<int64_t>(bytes);
   ++keyframes_;
 }
@@ -34,13 +37,15 @@ double Adaptation::TrustedKbps(const LinkStats& stats) const {
   return std::min(stats.estimated_kbps, options_.most_growth * proven_kbps_);
 }
 
-bool Adaptation::MayCode(Micros now, const LinkStats& stats) {
-  if (gate_.MayCode(now, decision_, stats,
-                    LinkIsKnown(stats) ? std::optional(TrustedKbps(stats)) : std::nullopt)) {
-    return true;
+std::optional<double> Adaptation::KeyframeQp(Micros now, const LinkStats& stats) {
+  const ControlDecision keyframe = Clamp(gate_.ForKeyframe(decision_), options_.limits);
+  if (!gate_.MayCode(now, keyframe, stats,
+                     LinkIsKnown(stats) ? std::optional(TrustedKbps(stats)) : std::nullopt)) {
+    ++skipped_;
+    return std::nullopt;
   }
-  ++skipped_;
-  return false;
+  keyframe_ = keyframe;
+  return keyframe.base_qp;
 }
 
 std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& stats) {
@@ -66,6 +71,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   record.trusted_kbps = TrustedKbps(stats);
   const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});
   if (keyframes_ > 0) {
+    record.mean_qp = qp_sum_ / keyframes_;
     last_.emplace().SetSent(decision_, keyframes_ * 1e6 / static_cast<double>(elapsed),
                             record.sent_kbps, skipped_ > 0);
   }
@@ -94,6 +100,7 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   acknowledged_ = stats.bytes_acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;
   keyframes_ = skipped_ = 0;
+  qp_sum_ = 0;
   return record;
 }
 

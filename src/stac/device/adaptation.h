@@ -31,6 +31,7 @@ struct AdaptationOptions {
   // decided. So the share decides how many bits a keyframe has, and the rest of the link makes
   // labels fresher.
   double spare = 2;
+  double coarser = 4;  // QP by which a keyframe may be coded coarser than decided (send_gate.h)
   double source_fps = 30;
   Micros period_us = 1'000'000;
 };
@@ -43,6 +44,7 @@ struct AdaptationRecord {
   double sent_kbps = 0;      // keyframes
   double label_kbps = 0;     // labels that went upstream
   int keyframes = 0;         // coded and handed to the link
+  double mean_qp = 0;        // base QP of these keyframes: the decided one, or coarser
   int skipped = 0;           // frames at which a keyframe was due and the link had no room for it
   bool stalled = false;      // nothing got through: the decision is kept
   ControlInput input;        // what the controller was told
@@ -62,15 +64,16 @@ class Adaptation {
 
   // Every raw frame, for c and d.
   void OnFrame(const Frame& frame) { content_.Add(frame); }
+  // The keyframe that KeyframeQp last gave a QP for.
   void OnKeyframeSent(size_t bytes, bool idr);
   void OnLabelsSent(size_t bytes) { label_bytes_ += static_cast<int64_t>(bytes); }
   // A new link: what the last one had acknowledged does not count.
   void OnConnected() { acknowledged_ = 0; }
 
-  // Asked when a keyframe is due. False while what is on its way takes the link longer than it
-  // should, or while this period's keyframes have taken more than the link carries by now
-  // (send_gate.h): no keyframe now.
-  bool MayCode(Micros now, const LinkStats& stats);
+  // Asked when a keyframe is due: the base QP to code it at, the decided one or coarser. nullopt,
+  // no keyframe now, while what is on its way takes the link longer than it should, or while this
+  // period's keyframes have taken more than the link carries by now (send_gate.h).
+  std::optional<double> KeyframeQp(Micros now, const LinkStats& stats);
   // A decision, if a period has ended since the last one (the first call starts the first).
   std::optional<AdaptationRecord> Decide(Micros now, const LinkStats& stats);
 
@@ -84,6 +87,7 @@ class Adaptation {
   ContentMeter content_;
   SendGate gate_;
   ControlDecision decision_;
+  ControlDecision keyframe_;  // of the keyframe that is being coded
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;
   Micros period_start_ = -1;
@@ -91,6 +95,7 @@ class Adaptation {
   int64_t keyframe_bytes_ = 0;  // in this period
   int64_t label_bytes_ = 0;
   int keyframes_ = 0;
+  double qp_sum_ = 0;  // their base QPs
   int skipped_ = 0;
   int64_t acknowledged_ = 0;  // at the period's start
 };

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 namespace stac {
@@ -63,7 +64,7 @@ TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->decision.base_qp, 30);
   // Nor is there a budget to keep to.
   adaptation_.OnKeyframeSent(25'000, false);
-  EXPECT_TRUE(adaptation_.MayCode(kSecond + 1, stats_));
+  EXPECT_TRUE(adaptation_.KeyframeQp(kSecond + 1, stats_));
   // An outage: nothing is acknowledged, the estimate decays.
   stats_ = {.estimated_kbps = 3, .unsent_bytes = 5000};
   const auto record = adaptation_.Decide(2 * kSecond, stats_);
@@ -87,9 +88,9 @@ TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatWasSentLately) {
   EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 0.8 * 400);
   stats_.bytes_acknowledged = 1;
   stats_.unsent_bytes = 16'000;  // 320 ms at 400 kb/s
-  EXPECT_FALSE(adaptation_.MayCode(kSecond, stats_));
+  EXPECT_FALSE(adaptation_.KeyframeQp(kSecond, stats_));
   stats_.unsent_bytes = 14'000;
-  EXPECT_TRUE(adaptation_.MayCode(kSecond, stats_));
+  EXPECT_TRUE(adaptation_.KeyframeQp(kSecond, stats_));
 }
 
 TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
@@ -97,8 +98,8 @@ TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
   stats_.bytes_acknowledged = 25'000;
   ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));  // 400 kb/s may be sent: 80 % of 500
   adaptation_.OnKeyframeSent(20'000, false);         // 160 kb
-  EXPECT_FALSE(adaptation_.MayCode(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
-  EXPECT_TRUE(adaptation_.MayCode(kSecond + 600'000, stats_));   // 320 of 340
+  EXPECT_FALSE(adaptation_.KeyframeQp(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
+  EXPECT_TRUE(adaptation_.KeyframeQp(kSecond + 600'000, stats_));   // 320 of 340
   EXPECT_EQ(adaptation_.Decide(2 * kSecond, stats_)->skipped, 1);
 }
 
@@ -118,12 +119,43 @@ TEST_F(AdaptationTest, SpareKeyframesTakeWhatThePlanLeaves) {
   EXPECT_DOUBLE_EQ(record->keyframe_rate, 30);  // the limit of all
   // All of the link may be spent, unlike the share that is planned with ...
   for (int i = 0; i < 8; ++i) adaptation.OnKeyframeSent(5000, false);  // 320 kb of 500
-  EXPECT_FALSE(adaptation.MayCode(kSecond + 400'000, stats_));
-  EXPECT_TRUE(adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500}));
+  EXPECT_FALSE(adaptation.KeyframeQp(kSecond + 400'000, stats_));
+  EXPECT_TRUE(adaptation.KeyframeQp(kSecond + 600'000, {.estimated_kbps = 500}));
   // ... but only when the link would be through with what it has before the next frame.
-  EXPECT_TRUE(adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3000}));
+  EXPECT_TRUE(
+      adaptation.KeyframeQp(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3000}));
   EXPECT_FALSE(
-      adaptation.MayCode(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3200}));
+      adaptation.KeyframeQp(kSecond + 600'000, {.estimated_kbps = 500, .unsent_bytes = 3200}));
+}
+
+// A camera that sees nothing, and then a car.
+TEST_F(AdaptationTest, KeyframesThatGrowAreCodedCoarserAtOnce) {
+  class Same final : public Controller {
+   public:
+    ControlDecision Decide(const ControlInput&) override {
+      return {.base_qp = 30, .keyframe_fps = 4};
+    }
+  };
+  Adaptation adaptation(std::make_unique<Same>(), {.start = {.base_qp = 30, .keyframe_fps = 4},
+                                                   .limits = {.max_base_qp = 33},
+                                                   .spare = 2,
+                                                   .coarser = 4});
+  EXPECT_FALSE(adaptation.Decide(0, stats_));
+  EXPECT_EQ(adaptation.KeyframeQp(0, stats_), 30);
+  adaptation.OnKeyframeSent(5000, true);
+  adaptation.OnKeyframeSent(5000, false);
+  stats_.bytes_acknowledged = 10'000;
+  EXPECT_EQ(adaptation.Decide(kSecond, stats_)->mean_qp, 30);
+  // 320 kb/s are trusted: four times what was sent. Eight keyframes of 40 kb fit exactly.
+  EXPECT_DOUBLE_EQ(*adaptation.KeyframeQp(kSecond, stats_), 30);
+  adaptation.OnKeyframeSent(8750, false);  // 70 kb; 55 are expected next
+  const double coarser = *adaptation.KeyframeQp(kSecond + 900'000, stats_);
+  EXPECT_DOUBLE_EQ(coarser, 30 + 6 * std::log2(55.0 / 40));
+  adaptation.OnKeyframeSent(8750, false);
+  EXPECT_EQ(*adaptation.KeyframeQp(kSecond + 999'999, stats_), 33);  // the limit
+  const auto record = adaptation.Decide(2 * kSecond, stats_);
+  EXPECT_DOUBLE_EQ(record->mean_qp, (30 + coarser) / 2);
+  EXPECT_EQ(record->decision.base_qp, 30);
 }
 
 TEST_F(AdaptationTest, LabelsThatTakeTheWholeLinkLeaveASecondItsFirstKeyframe) {
@@ -131,9 +163,9 @@ TEST_F(AdaptationTest, LabelsThatTakeTheWholeLinkLeaveASecondItsFirstKeyframe) {
   adaptation_.OnLabelsSent(100'000);
   stats_.bytes_acknowledged = 101'000;
   ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));
-  EXPECT_TRUE(adaptation_.MayCode(kSecond + 1, stats_));
+  EXPECT_TRUE(adaptation_.KeyframeQp(kSecond + 1, stats_));
   adaptation_.OnKeyframeSent(1000, false);
-  EXPECT_FALSE(adaptation_.MayCode(kSecond + 900'000, stats_));
+  EXPECT_FALSE(adaptation_.KeyframeQp(kSecond + 900'000, stats_));
 }
 
 TEST_F(AdaptationTest, NoKeyframeIsSpareBeforeTheLinkIsKnown) {
@@ -164,15 +196,16 @@ TEST_F(AdaptationTest, AnIdleSenderIsNotStalled) {
 }
 
 TEST_F(AdaptationTest, DropsBeforeCodingWhileTooMuchIsOnItsWay) {
-  EXPECT_TRUE(adaptation_.MayCode(0, {}));
-  EXPECT_TRUE(adaptation_.MayCode(0, {.unsent_bytes = 100'000}));  // a new link: nothing is known
+  EXPECT_TRUE(adaptation_.KeyframeQp(0, {}));
+  EXPECT_TRUE(
+      adaptation_.KeyframeQp(0, {.unsent_bytes = 100'000}));  // a new link: nothing is known
   LinkStats stats{.bytes_acknowledged = 1, .rtt_ms = 50, .estimated_kbps = 400};
   stats.unsent_bytes = 17'500;  // 350 ms: 300 and the round trip
-  EXPECT_TRUE(adaptation_.MayCode(0, stats));
+  EXPECT_TRUE(adaptation_.KeyframeQp(0, stats));
   stats.unsent_bytes = 17'600;
-  EXPECT_FALSE(adaptation_.MayCode(0, stats));
+  EXPECT_FALSE(adaptation_.KeyframeQp(0, stats));
   stats.estimated_kbps = 800;  // it was only the estimate
-  EXPECT_TRUE(adaptation_.MayCode(0, stats));
+  EXPECT_TRUE(adaptation_.KeyframeQp(0, stats));
   EXPECT_EQ(adaptation_.Decide(kSecond, stats_)->skipped, 1);
 }
 

@@ -112,6 +112,7 @@ struct LiveDevice::Impl {
   void OnFrame(const Frame& frame, Micros available);
   void NoticeExpired(const LinkStats& stats);
   void Adapt(const LinkStats& stats);
+  bool MayCode(const LinkStats& stats);
   void SendLabels(const LinkStats& stats, FrameRecord& record);
   Status Loop(const std::atomic<bool>& stop);
 };
@@ -304,6 +305,18 @@ void LiveDevice::Impl::Adapt(const LinkStats& stats) {
   Send(wanted, ignored, 0);
 }
 
+// Whether a keyframe may go now, which is then planned at its own QP. The server is told of
+// decisions only: levels are offsets from a base QP that travels with them.
+bool LiveDevice::Impl::MayCode(const LinkStats& stats) {
+  if (options.adaptation == nullptr) return true;
+  const auto qp = options.adaptation->KeyframeQp(clock.Now(), stats);
+  if (!qp) return false;
+  Configuration keyframe = options.configuration;
+  keyframe.base_qp = *qp;
+  session->Configure(keyframe);
+  return true;
+}
+
 // Drop before coding: labels that would only queue up are not predicted from, nor sent.
 void LiveDevice::Impl::SendLabels(const LinkStats& stats, FrameRecord& record) {
   constexpr int64_t kUpstreamQueue = 64 << 10;
@@ -345,8 +358,7 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
     SendLabels(stats, record);
     if (link && adaptation != nullptr) Adapt(stats);
   }
-  if (link && !encoding && session->KeyframeDue() &&
-      (adaptation == nullptr || adaptation->MayCode(clock.Now(), stats))) {
+  if (link && !encoding && session->KeyframeDue() && MayCode(stats)) {
     Stopwatch plan;
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;

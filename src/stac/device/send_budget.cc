@@ -1,5 +1,6 @@
 #include "stac/device/send_budget.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -18,6 +19,11 @@ void SendBudget::StartSegment(Micros now, double kbps) {
   start_ = now;
   kbps_ = kbps;
   spent_kb_ = 0;
+}
+
+double SendBudget::CoarserBy(double base_qp, double scale, double rate) const {
+  if (kbps_ <= 0 || last_kb_ <= 0 || rate <= 0) return 0;
+  return std::max(0.0, 6 * std::log2(ExpectedKb(base_qp, scale) * rate / kbps_));
 }
 
 bool SendBudget::Allows(Micros now, double base_qp, double scale) const {

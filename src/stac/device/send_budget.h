@@ -16,6 +16,9 @@ class SendBudget {
  public:
   // A segment starts in which the link carries `kbps`; 0: unknown, everything is allowed.
   void StartSegment(Micros now, double kbps);
+  // By how many QP keyframes like the last ones must be coded coarser for `rate` of them a second
+  // to fit what the link carries; 0: they fit, or nothing is known yet.
+  double CoarserBy(double base_qp, double scale, double rate) const;
   // The first keyframe of a segment is always allowed.
   bool Allows(Micros now, double base_qp, double scale = 1) const;
   void OnCoded(size_t bytes, double base_qp, bool idr, double scale = 1);

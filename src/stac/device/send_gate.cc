@@ -5,9 +5,18 @@
 
 namespace stac {
 
-bool SendGate::MayCode(Micros now, const ControlDecision& decision, const LinkStats& stats,
+ControlDecision SendGate::ForKeyframe(const ControlDecision& decision) const {
+  ControlDecision keyframe = decision;
+  const double rate =
+      std::min(decision.keyframe_fps * options_.spare, 1e3 / options_.frame_interval_ms);
+  keyframe.base_qp +=
+      std::min(options_.coarser, budget_.CoarserBy(decision.base_qp, decision.scale, rate));
+  return keyframe;
+}
+
+bool SendGate::MayCode(Micros now, const ControlDecision& keyframe, const LinkStats& stats,
                        std::optional<double> link_kbps) const {
-  if (options_.hold_to_bandwidth && !budget_.Allows(now, decision.base_qp, decision.scale)) {
+  if (options_.hold_to_bandwidth && !budget_.Allows(now, keyframe.base_qp, keyframe.scale)) {
     return false;
   }
   if (!link_kbps) return true;

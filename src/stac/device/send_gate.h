@@ -17,6 +17,10 @@ struct SendGateOptions {
   // the link has nearly delivered what it has.
   double spare = 1;
   double frame_interval_ms = 1000.0 / 30;  // until the next frame could be coded
+  // A keyframe is coded at most this much coarser (QP) than decided where the last ones were so
+  // large that their rate, spare ones included, would not fit what the link carries: what moves
+  // changes faster than decisions do. 0: as decided.
+  double coarser = 0;
 };
 
 // May a keyframe be coded now? The one rule by which keyframes are dropped before they are coded,
@@ -30,15 +34,18 @@ class SendGate {
   double KeyframeRate(const ControlDecision& decision, bool link_known) const {
     return decision.keyframe_fps * (link_known ? options_.spare : 1);
   }
+  // The configuration that the next keyframe is coded with: the decided one, or coarser.
+  ControlDecision ForKeyframe(const ControlDecision& decision) const;
   // A segment (a second) starts in which the link carries `kbps`; 0: unknown.
   void StartSegment(Micros now, double kbps) { budget_.StartSegment(now, kbps); }
   // False while what is on its way takes the link longer than it should, or while this segment's
   // keyframes have taken more than it carries by now. `link_kbps`: what the link carries; nullopt:
-  // nothing is known about it, so that what is on its way is no reason to wait.
-  bool MayCode(Micros now, const ControlDecision& decision, const LinkStats& stats,
+  // nothing is known about it, so that what is on its way is no reason to wait. `keyframe`: from
+  // ForKeyframe.
+  bool MayCode(Micros now, const ControlDecision& keyframe, const LinkStats& stats,
                std::optional<double> link_kbps) const;
-  void OnCoded(size_t bytes, const ControlDecision& decision, bool idr) {
-    budget_.OnCoded(bytes, decision.base_qp, idr, decision.scale);
+  void OnCoded(size_t bytes, const ControlDecision& keyframe, bool idr) {
+    budget_.OnCoded(bytes, keyframe.base_qp, idr, keyframe.scale);
   }
 
  private:

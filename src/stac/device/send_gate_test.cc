@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 namespace stac {
 namespace {
 
@@ -45,6 +47,32 @@ TEST(SendGateTest, KeepsASegmentToItsBandwidthIfItIsToldTo) {
   small.scale = 0.5;
   small.base_qp = 36;  // half of half the bits, or less
   EXPECT_TRUE(holding.MayCode(0, small, {}, 100));
+}
+
+TEST(SendGateTest, CodesCoarserWhatWouldNotLeaveRoomForTheRest) {
+  SendGate gate({.spare = 2, .frame_interval_ms = 40, .coarser = 4});
+  const auto qp = [&](double keyframe_fps) {
+    return gate.ForKeyframe({.base_qp = 30, .keyframe_fps = keyframe_fps}).base_qp;
+  };
+  EXPECT_EQ(qp(5), 30);  // nothing is known yet
+  gate.StartSegment(0, 100);
+  EXPECT_EQ(qp(5), 30);
+  gate.OnCoded(1250, kDecision, false);  // 10 kb: as many as may go, 10 a second, fit exactly
+  EXPECT_DOUBLE_EQ(qp(5), 30);
+  EXPECT_DOUBLE_EQ(qp(2), 30);  // what would fit is not coded finer
+  EXPECT_DOUBLE_EQ(qp(7), 30 + 6 * std::log2(1.4));
+  EXPECT_DOUBLE_EQ(qp(10), 34);   // 6 QP would be needed
+  EXPECT_DOUBLE_EQ(qp(100), 34);  // there are 25 frames a second
+  gate.OnCoded(1250, gate.ForKeyframe({.base_qp = 30, .keyframe_fps = 7}), false);
+  EXPECT_GT(qp(5), 30);  // as large, although it was coarser
+  EXPECT_EQ(SendGate({.spare = 2}).ForKeyframe(kDecision), kDecision);
+}
+
+TEST(SendGateTest, NothingIsCoarserWhileTheLinkIsUnknown) {
+  SendGate gate({.coarser = 4});
+  gate.StartSegment(0, 0);
+  gate.OnCoded(100'000, kDecision, false);
+  EXPECT_EQ(gate.ForKeyframe(kDecision), kDecision);
 }
 
 }  // namespace

@@ -101,10 +101,14 @@ class Stream {
     }
     second.scale = device.configuration().scale;
     if (!device.KeyframeDue()) return;
-    if (!adaptation_.MayCode(loop_.clock.Now(), stats)) {
+    const auto qp = adaptation_.KeyframeQp(loop_.clock.Now(), stats);
+    if (!qp) {
       ++second.skipped;
       return;
     }
+    Configuration keyframe = device.configuration();
+    keyframe.base_qp = *qp;
+    device.Configure(keyframe);
     const auto job = device.PlanKeyframe();
     if (!job) return;
     forced_idrs += job->force_idr;

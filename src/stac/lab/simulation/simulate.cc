@@ -51,13 +51,13 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
   return fmt::format(
       "{} {} start {} {} {} limits {} {} {} {} {} compute {} {} {} {} {} {} link {} {} {} {} {} {} "
       "{} "
-      "seed {} controller {} {} {} {} {} {}",
+      "seed {} controller {} {} {} {} {} {} {}",
       o.seconds, skip, o.start.base_qp, o.start.keyframe_fps, o.start.scale, m.min_base_qp,
       m.max_base_qp, m.min_keyframe_fps, m.max_keyframe_fps, m.min_scale, c.measured, c.flow_ms,
       c.encode_ms, c.decode_ms, c.forward_ms, c.gradient_ms, l.delay_ms, l.jitter_ms, l.loss,
       l.down_kbps, l.discard_unfinished, l.gate.max_backlog_ms, l.gate.hold_to_bandwidth, o.seed,
-      static_cast<int>(system.controller), system.share, system.spare, system.oracle,
-      static_cast<int>(system.content), system.profile);
+      static_cast<int>(system.controller), system.share, system.spare, system.coarser,
+      system.oracle, static_cast<int>(system.content), system.profile);
 }
 
 // Everything that decides the numbers of a stream.
@@ -149,6 +149,7 @@ class Worker {
     StreamOptions options = spec_.options;
     options.oracle = system.oracle;
     options.spare = system.spare;
+    options.coarser = system.coarser;
     options.content = system.content;
     STAC_ASSIGN_OR_RETURN(const auto controller,
                           MakeRunController(system, in_.table, network, options));

@@ -113,7 +113,7 @@ NetworkType ReadNetworkType(TomlReader& reader, const toml::table& table) {
 
 void ReadSystem(TomlReader& reader, const toml::table& table, SimulationSpec& out) {
   reader.OnlyKeys(table, {"name", "spec", "controller", "weights", "profile", "share", "spare",
-                          "bandwidth", "content"});
+                          "coarser", "bandwidth", "content"});
   auto spec = SystemSpec::Parse(reader.NeededText(table, "spec"));
   if (spec && !IsAdaptive(*spec)) {
     spec = Fail("{} cannot change while it runs; use stac, accmpeg, casva or grace+",
@@ -136,6 +136,7 @@ void ReadSystem(TomlReader& reader, const toml::table& table, SimulationSpec& ou
   }
   system.share = reader.Number(table, "share", 1, 0.1, 2, false);
   system.spare = reader.Number(table, "spare", 1, 1, 100, false);
+  system.coarser = reader.Number(table, "coarser", 0, 0, 20, false);
   system.oracle = reader.Choice(table, "bandwidth", {"oracle", "estimate"}, "oracle") == "oracle";
   system.content = Named<ContentKind>(reader, table, "content",
                                       {{"content", ContentKind::kMetrics},

@@ -38,6 +38,7 @@ struct SimulatedSystem {
   std::string profile;            // kProfile: the system's name in the segment tables
   double share = 1;               // of the bandwidth, that the controller is told
   double spare = 1;               // times the decided keyframes, where the link has room
+  double coarser = 0;             // QP by which keyframes may be coded coarser than decided
   bool oracle = true;
   ContentKind content = ContentKind::kMetrics;
 };
@@ -55,7 +56,7 @@ struct SimulationSpec {
   std::vector<std::filesystem::path> tables;  // segment tables
   std::vector<NetworkType> network_types;
   std::vector<SimulatedSystem> systems;
-  StreamOptions options;    // oracle, spare and content are the system's
+  StreamOptions options;    // oracle, spare, coarser and content are the system's
   double skip_seconds = 2;  // not scored
 };
 

@@ -43,6 +43,7 @@ SendGateOptions GateOptions(const StreamOptions& options, double fps) {
   SendGateOptions gate = options.link.gate;
   gate.spare = options.spare;
   gate.frame_interval_ms = 1e3 / fps;
+  gate.coarser = options.coarser;
   return gate;
 }
 
@@ -132,11 +133,11 @@ class Simulation {
     result_.seconds.push_back(outcome);
     held_back_ = false;
     gate_.StartSegment(clock_.Now(), outcome.told_kbps);
-    ControlDecision configured = outcome.decision;
-    configured.keyframe_fps =
+    configured_ = outcome.decision;
+    configured_.keyframe_fps =
         std::min(gate_.KeyframeRate(outcome.decision, Known(outcome).has_value()),
                  options_.limits.max_keyframe_fps);
-    system_.Configure(configured);
+    system_.Configure(configured_);
     Post(std::nullopt, Serialize(system_.device().configuration()), 0);
     return OkStatus();
   }
@@ -163,10 +164,13 @@ class Simulation {
     NoticeExpired();
     SecondOutcome& second = result_.seconds.back();
     if (coding_.ready != kNever || !device.KeyframeDue()) return OkStatus();
-    if (!MayCode(second)) {
+    const ControlDecision keyframe = Clamp(gate_.ForKeyframe(second.decision), options_.limits);
+    if (!MayCode(second, keyframe)) {
       held_back_ = true;
       return OkStatus();
     }
+    configured_.base_qp = keyframe.base_qp;
+    system_.Configure(configured_);
     Stopwatch watch;
     const auto job = system_.Plan(frame);
     if (!job) return OkStatus();
@@ -176,7 +180,7 @@ class Simulation {
     coding_.wire = Serialize(device.MakeMessage(*job, std::move(coded)));
     coding_.ready = clock_.Now() + FromMs(options_.compute.measured ? watch.Milliseconds()
                                                                     : options_.compute.encode_ms);
-    gate_.OnCoded(coding_.wire.size(), second.decision, idr);
+    gate_.OnCoded(coding_.wire.size(), keyframe, idr);
     second.coded_kbps += static_cast<double>(coding_.wire.size()) * 8e-3;
     ++second.keyframes;
     return OkStatus();
@@ -187,8 +191,8 @@ class Simulation {
     if (second.told_kbps > 0 || options_.oracle) return second.told_kbps;
     return std::nullopt;
   }
-  bool MayCode(const SecondOutcome& second) const {
-    return gate_.MayCode(clock_.Now(), second.decision, link_.device->Stats(), Known(second));
+  bool MayCode(const SecondOutcome& second, const ControlDecision& keyframe) const {
+    return gate_.MayCode(clock_.Now(), keyframe, link_.device->Stats(), Known(second));
   }
 
   // Messages that waited for too long are gone: whatever has not arrived may be among them.
@@ -332,6 +336,7 @@ class Simulation {
   ControlInput known_;      // what the controller is told
   bool held_back_ = false;  // the link had no room for a keyframe in this second
   SendGate gate_;
+  ControlDecision configured_;  // of the session: spare keyframes included
   StreamScore score_;
   const bool propagates_;
 

@@ -37,6 +37,7 @@ struct StreamOptions {
   ControlLimits limits;
   bool oracle = true;  // controllers are told what the trace will carry; else the estimate
   double spare = 1;    // keyframes beyond the decided rate (device/send_gate.h)
+  double coarser = 0;  // QP by which a keyframe may be coded coarser than decided (the same)
   ContentKind content = ContentKind::kMetrics;
   ComputeTimes compute;
   LinkSettings link;

@@ -125,6 +125,24 @@ TEST_F(StreamRunTest, IsDeterministic) {
   }
 }
 
+TEST_F(StreamRunTest, KeyframesThatDoNotFitAreCodedCoarserRatherThanDropped) {
+  options_.start = {.base_qp = 22, .keyframe_fps = 5};  // far too fine for this link
+  const Trace trace = ConstantTrace(25);
+  Scripted as_decided(options_.start), coarser(options_.start);
+  const auto keyframes = [&](Controller& controller) {
+    int count = 0;
+    for (const SecondOutcome& second : Run("stac", trace, controller).seconds) {
+      EXPECT_EQ(second.decision.base_qp, 22);
+      count += second.keyframes;
+    }
+    return count;
+  };
+  const int few = keyframes(as_decided);
+  options_.coarser = 12;
+  EXPECT_LT(few, 20);
+  EXPECT_GT(keyframes(coarser), 3 * few / 2);
+}
+
 TEST_F(StreamRunTest, SpareKeyframesFreshenLabelsForWhatThePlanLeaves) {
   options_.start.keyframe_fps = 2;
   const Trace trace = ConstantTrace(400);
