@@ -1,3 +1,4 @@
+#include <cctype>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -32,6 +33,7 @@ struct Options {
   int gradient_every = 1;
   int label_grid = 0;
   double max_keyframe_fps = 0;
+  ServerOptions server;
   LiveServerOptions live;
 };
 
@@ -46,6 +48,16 @@ nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
           {"forward_ms", round(served.stats.forward_ms)},
           {"gradient_ms", round(served.stats.gradient_ms)},
           {"queue", served.stats.queue}};
+}
+
+// A folder for what a device sends. Its name comes from the network.
+std::string FolderName(std::string device) {
+  for (char& c : device) {
+    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '@' && c != '-' && c != '.') {
+      c = '_';
+    }
+  }
+  return device.starts_with('.') ? "_" + device : device;
 }
 
 ObjectiveKind ObjectiveFromName(const std::string& name) {
@@ -73,7 +85,7 @@ Status RunServer(const Options& options) {
                   network.class_count);
     }
   }
-  ServerOptions server;
+  ServerOptions server = options.server;
   server.rule = options.rule == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
   server.objective.kind = ObjectiveFromName(options.objective);
   server.max_keyframe_fps = options.max_keyframe_fps;
@@ -99,9 +111,9 @@ Status RunServer(const Options& options) {
       [&](const ServedKeyframe& served) {
         if (log.is_open()) log << LogLine(served).dump() << '\n' << std::flush;
       },
-      [&](const std::string&, FrameId frame, const LabelMap& labels) {
+      [&](const std::string& device, FrameId frame, const LabelMap& labels) {
         if (options.labels.empty()) return;
-        const auto path = fmt::format("{}/{:06}.png", options.labels, frame);
+        const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FolderName(device), frame);
         if (const Status status = WritePng(path, labels); !status) {
           spdlog::error("{}", status.error().message);
         }
@@ -216,10 +228,24 @@ void AddServerCommand(CLI::App& app) {
                    "With --max-load: refuse devices that would get less")
       ->check(CLI::Range(0.01, 240.0))
       ->capture_default_str();
+  command
+      ->add_option("--max-devices", options->live.max_devices,
+                   "Devices at a time; further ones are refused")
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  command->add_option("--max-width", options->server.max_width, "Refuse devices with wider frames")
+      ->check(CLI::Range(16, 8192))
+      ->capture_default_str();
+  command
+      ->add_option("--max-height", options->server.max_height, "Refuse devices with higher frames")
+      ->check(CLI::Range(16, 8192))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
   command->add_option("--log", options->log, "A JSON line for every keyframe");
-  command->add_option("--labels", options->labels,
-                      "Folder for the labels that devices send (PNG for every frame)");
+  command->add_option(
+      "--labels", options->labels,
+      "Folder for the labels that devices send (PNG for every frame), in it one for\n"
+      "each connection: the device's name and address");
   command->add_option("--port-file", options->port_file,
                       "Written with the port once devices may connect");
 }

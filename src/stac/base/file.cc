@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <fstream>
 #include <system_error>
@@ -32,7 +33,8 @@ Result<Bytes> ReadFile(const fs::path& path, size_t max_bytes) {
 
 Status WriteFile(const fs::path& path, ByteSpan contents) {
   if (path.has_parent_path()) STAC_RETURN_IF_ERROR(MakeFolder(path.parent_path()));
-  const fs::path aside = path.string() + fmt::format(".{}.part", ::getpid());
+  static std::atomic<int> calls{0};  // of threads that write the same file
+  const fs::path aside = path.string() + fmt::format(".{}.{}.part", ::getpid(), ++calls);
   std::error_code error;
   {
     std::ofstream out(aside, std::ios::binary | std::ios::trunc);

@@ -8,6 +8,10 @@ namespace {
 
 constexpr int kWarmUpPasses = 2;
 
+std::pair<int, int> SizeOf(const Peer& peer) {
+  return {peer.session->hello().width, peer.session->hello().height};
+}
+
 // Devices choose their regions; what goes through the network together must agree on them.
 RegionSums WantedSums(const Objective* objective) {
   return objective == nullptr ? RegionSums{} : objective->sums;
@@ -15,41 +19,51 @@ RegionSums WantedSums(const Objective* objective) {
 
 }  // namespace
 
-bool LiveServer::Impl::IsWarm(std::pair<int, int> size) const {
-  return std::all_of(runners.begin(), runners.end(),
-                     [&](const auto& runner) { return runner->warm_sizes.contains(size); });
+// A GPU's algorithms are chosen anew for every number of frames.
+int LiveServer::Impl::WarmUpPasses() const {
+  return kWarmUpPasses * (network.on_gpu ? live.max_batch : 1);
 }
 
-bool LiveServer::Impl::WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock) {
-  for (const std::shared_ptr<Peer>& candidate : peers) {
-    if (!candidate->to_warm) continue;
-    const Hello& hello = candidate->session->hello();
-    if (runner.warm_sizes.contains({hello.width, hello.height})) continue;
-    const std::shared_ptr<Peer> peer = candidate;
-    lock.unlock();
-    const Frame blank = MakeGreyFrame(hello.width, hello.height, hello.color);
-    // A GPU's algorithms are chosen anew for every number of frames.
-    const int most = network.on_gpu ? live.max_batch : 1;
-    double each_ms = 0;
-    for (int count = most; count > 0; --count) {
-      const std::vector<const Frame*> frames(static_cast<size_t>(count), &blank);
-      for (int i = 0; i < kWarmUpPasses; ++i) {
-        const Pass pass = RunPass(*runner.segmenter, frames, &peer->session->objective());
-        if (const auto& warm = pass.results.front(); !warm)
-          spdlog::error("{}: {}", peer->name, warm.error().message);
-        each_ms = pass.each_ms;
-      }
-    }
-    lock.lock();
+bool LiveServer::Impl::IsWarm(std::pair<int, int> size) const {
+  return std::all_of(runners.begin(), runners.end(), [&](const auto& runner) {
+    const auto done = runner->warm_passes.find(size);
+    return done != runner->warm_passes.end() && done->second >= WarmUpPasses();
+  });
+}
+
+// One pass at a time, and on one thread at a time: a newcomer with large frames costs the others
+// little more than one of its keyframes would. False: there was nothing to do.
+bool LiveServer::Impl::WarmUpOnce(NetworkRunner& runner, std::unique_lock<std::mutex>& lock) {
+  if (warming || draining) return false;
+  const auto cold = std::find_if(peers.begin(), peers.end(), [&](const auto& peer) {
+    return peer->to_warm && peer->link->up() && runner.warm_passes[SizeOf(*peer)] < WarmUpPasses();
+  });
+  if (cold == peers.end()) return false;
+  const std::shared_ptr<Peer> peer = *cold;
+  const std::pair size = SizeOf(*peer);
+  const int done = runner.warm_passes[size];
+  warming = true;
+  lock.unlock();
+  const Frame blank = MakeGreyFrame(size.first, size.second, peer->session->hello().color);
+  const int together = (WarmUpPasses() - 1 - done) / kWarmUpPasses + 1;  // the most first
+  const std::vector<const Frame*> frames(static_cast<size_t>(together), &blank);
+  const Pass pass = RunPass(*runner.segmenter, frames, &peer->session->objective());
+  lock.lock();
+  warming = false;
+  if (const auto& warm = pass.results.front()) {
+    runner.warm_passes[size] = done + 1;
     // The last pass tells what a keyframe will cost.
-    if (!admission.measured()) {
-      admission.OnKeyframe(int64_t{hello.width} * hello.height, each_ms);
+    if (!admission.measured() && done + 1 == WarmUpPasses()) {
+      admission.OnKeyframe(int64_t{size.first} * size.second, pass.each_ms);
     }
-    runner.warm_sizes.insert({hello.width, hello.height});
-    warmed.notify_all();
-    return true;
+  } else {
+    for (const auto& other : peers) {
+      if (other->to_warm && SizeOf(*other) == size) other->cannot_warm = warm.error().message;
+    }
   }
-  return false;
+  warmed.notify_all();
+  work.notify_all();
+  return true;
 }
 
 // A peer whose receiver is busy is passed over: it says when it is done, and others need not
@@ -148,10 +162,13 @@ void LiveServer::Impl::InferTogether(Segmenter& segmenter, std::span<Served*> al
   std::vector<const Frame*> frames;
   for (const Served* served : alike) frames.push_back(&served->pending.frame);
   Pass pass = RunPass(segmenter, frames, objective);
-  for (size_t i = 0; i < alike.size(); ++i) alike[i]->segmentation = std::move(pass.results[i]);
   std::lock_guard guard(mutex);
-  for (const Frame* frame : frames) {
-    admission.OnKeyframe(int64_t{frame->width()} * frame->height(), pass.each_ms);
+  for (size_t i = 0; i < alike.size(); ++i) {
+    // What failed says nothing about what a keyframe costs.
+    if (pass.results[i]) {
+      admission.OnKeyframe(int64_t{frames[i]->width()} * frames[i]->height(), pass.each_ms);
+    }
+    alike[i]->segmentation = std::move(pass.results[i]);
   }
 }
 
@@ -159,13 +176,14 @@ void LiveServer::Impl::RunLoop(NetworkRunner& runner) {
   std::unique_lock lock(mutex);
   for (;;) {
     Reap(false);
-    if (WarmUpOne(runner, lock)) continue;
+    const bool warmed_up = WarmUpOnce(runner, lock);
     if (auto batch = TakeBatch(lock); !batch.empty()) {
       lock.unlock();
       Infer(*runner.segmenter, std::move(batch));
       lock.lock();
       continue;
     }
+    if (warmed_up) continue;
     if (draining) break;
     work.wait(lock);
   }

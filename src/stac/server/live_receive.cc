@@ -8,6 +8,7 @@ namespace {
 
 constexpr Micros kReceiveWait = 100'000;
 constexpr Micros kHelloTimeout = 5'000'000;
+constexpr Micros kQuietTimeout = 120'000'000;
 
 }  // namespace
 
@@ -47,36 +48,40 @@ bool LiveServer::Impl::Greet(Peer& peer) {
 // Refuses before anything is warmed up, where that is possible: those who are turned away should
 // cost the others nothing.
 void LiveServer::Impl::AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome) {
-  {
-    std::unique_lock lock(mutex);
-    if (!admission.measured()) {
-      lock.unlock();
-      WaitUntilWarm(peer);
-      lock.lock();
-    }
-    const auto verdict =
-        admission.Admit(peer.number, int64_t{hello.width} * hello.height, hello.fps);
-    if (!verdict.accepted) {
-      welcome = {.reason = verdict.reason, .network = welcome.network};
-      return;
-    }
-    const double granted = verdict.max_keyframe_fps;
-    double& limit = welcome.max_keyframe_fps;
-    if (granted > 0) limit = limit > 0 ? std::min(limit, granted) : granted;
+  const auto refuse = [&](const std::string& reason) {
+    welcome = {.reason = reason, .network = welcome.network};
+  };
+  std::unique_lock lock(mutex);
+  if (!admission.measured()) {
+    lock.unlock();
+    if (const auto warm = WaitUntilWarm(peer); !warm) return refuse(warm.error().message);
+    lock.lock();
   }
-  WaitUntilWarm(peer);
+  const auto verdict = admission.Admit(peer.number, int64_t{hello.width} * hello.height, hello.fps);
+  lock.unlock();
+  if (!verdict.accepted) return refuse(verdict.reason);
+  const double granted = verdict.max_keyframe_fps;
+  double& limit = welcome.max_keyframe_fps;
+  if (granted > 0) limit = limit > 0 ? std::min(limit, granted) : granted;
+  if (const auto warm = WaitUntilWarm(peer); !warm) refuse(warm.error().message);
 }
 
 // The first passes of a network at a new size are many times slower than the rest: they happen
 // before the device starts to send, not on its first keyframes.
-void LiveServer::Impl::WaitUntilWarm(Peer& peer) {
+stac::Status LiveServer::Impl::WaitUntilWarm(Peer& peer) {
   std::unique_lock lock(mutex);
   const std::pair<int, int> size(peer.session->hello().width, peer.session->hello().height);
-  if (IsWarm(size)) return;
+  if (IsWarm(size)) return OkStatus();
   peer.to_warm = true;
   work.notify_all();
-  warmed.wait(lock, [&] { return IsWarm(size) || draining; });
+  // A peer that has left is warmed up for no longer; its link wakes nobody here.
+  while (!IsWarm(size) && peer.cannot_warm.empty() && !draining && peer.link->up()) {
+    warmed.wait_for(lock, std::chrono::microseconds(kReceiveWait));
+  }
   peer.to_warm = false;
+  if (peer.cannot_warm.empty()) return OkStatus();
+  return Fail("the network does not run at {}x{} here: {}", size.first, size.second,
+              peer.cannot_warm);
 }
 
 // Network threads sleep until there is something to do, so everything that they may find says so.
@@ -109,7 +114,12 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     peer.gone = true;
     return;
   }
-  for (const Message& reply : *replies) Send(peer, reply);
+  for (const Message& reply : *replies) {
+    if (const auto* stats = std::get_if<ServerStats>(&reply); stats && !stats->error.empty()) {
+      peer.rejected.Say(peer.name, stats->frame, stats->error);
+    }
+    Send(peer, reply);
+  }
   if (std::holds_alternative<CodedFrame>(*message)) peer.video_bytes = bytes.size();
   // Whatever the message: TakeNext may have passed over a keyframe meanwhile.
   if (peer.waiting > 0) NotifyOfWork();
@@ -123,6 +133,7 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
 
 void LiveServer::Impl::Receive(Peer& peer) {
   if (Greet(peer)) {
+    Micros heard = clock.Now();
     while (!peer.gone) {
       auto received = peer.link->Receive();
       if (!received) {
@@ -131,6 +142,11 @@ void LiveServer::Impl::Receive(Peer& peer) {
       }
       if (*received) {
         HandleMessage(peer, **received);
+        heard = clock.Now();
+      } else if (clock.Now() - heard > kQuietTimeout) {
+        spdlog::warn("{}: nothing came for {} s; closing", peer.name, kQuietTimeout / 1'000'000);
+        Send(peer, Bye{.reason = "nothing came from the device for two minutes"});
+        break;
       } else {
         peer.link->Wait(kReceiveWait);
       }

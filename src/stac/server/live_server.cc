@@ -9,6 +9,7 @@ namespace stac {
 namespace {
 
 constexpr Micros kFeedbackTtl = 2'000'000;
+constexpr double kComplaintIntervalMs = 10'000;
 
 int AnswerThreads(int wanted) {
   if (wanted > 0) return wanted;
@@ -16,6 +17,17 @@ int AnswerThreads(int wanted) {
 }
 
 }  // namespace
+
+void Complaint::Say(const std::string& device, FrameId frame, const std::string& error) {
+  if (since_last_ && since_last_->Milliseconds() < kComplaintIntervalMs) {
+    ++unsaid_;
+    return;
+  }
+  const int unsaid = std::exchange(unsaid_, 0);
+  spdlog::warn("{}: frame {}: {}{}", device, frame, error,
+               unsaid > 0 ? fmt::format(" ({} more like it before)", unsaid) : "");
+  since_last_.emplace();
+}
 
 size_t LiveServer::Impl::Send(Peer& peer, const Message& message) {
   const Bytes bytes = Serialize(message);
@@ -38,7 +50,7 @@ void LiveServer::Impl::SendAnswer(Served& served) {
           ? peer.session->Answer(served.pending, std::move(*served.segmentation), served.waiting)
           : Result<ServerAnswer>(tl::unexpected<Error>(served.segmentation.error()));
   if (!answer) {
-    spdlog::error("{}: frame {}: {}", peer.name, id, answer.error().message);
+    peer.failed.Say(peer.name, id, answer.error().message);
     Send(peer, ServerStats{.frame = id, .error = answer.error().message});
     return;
   }
@@ -77,6 +89,15 @@ void LiveServer::Impl::Reap(bool all) {
   }
 }
 
+// Before a newcomer costs anything; empty: there is none.
+std::string LiveServer::Impl::ReasonToRefuse() {
+  std::lock_guard guard(mutex);
+  if (draining) return "the server is shutting down";
+  if (peers.size() < static_cast<size_t>(live.max_devices)) return {};
+  return fmt::format("this server has its {} devices; connect to another one, or later",
+                     live.max_devices);
+}
+
 LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
                        ServerSession::DecoderFactory decoders, OnServed on_served,
                        OnLabels on_labels, const LiveServerOptions& live)
@@ -106,6 +127,12 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
 LiveServer::~LiveServer() { Drain(); }
 
 void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
+  if (const std::string reason = impl_->ReasonToRefuse(); !reason.empty()) {
+    spdlog::warn("{}: refused: {}", peer_name, reason);
+    (void)link->Send(Serialize(Welcome{.reason = reason, .network = impl_->network.name}), 0);
+    link->Close();
+    return;
+  }
   auto peer = std::make_shared<Peer>();
   peer->link = std::move(link);
   peer->name = peer_name;

@@ -42,20 +42,25 @@ struct LiveServerOptions {
   int max_batch = 1;
   // How long a keyframe may wait for others to come, from its arrival.
   double batch_wait_ms = 0;
+  // Each takes three threads and its decoder's memory; beyond, newcomers are refused.
+  int max_devices = 256;
 };
 
 // Serves any number of devices: one thread per device receives and decodes, some run the network
 // on the keyframes of all devices in turn, and others turn gradients into levels, code and send the
 // answers, so that the network waits for neither. A device's answers keep their order. It also runs
 // on a blank frame before the first device with frames of a new size is welcomed, so that no
-// keyframe meets a cold network. A device is told the keyframe rate that Admission grants it, or
-// refused with its reason. Each device has at most ServerOptions::max_waiting decoded keyframes
-// waiting; beyond that its oldest is answered without labels.
+// keyframe meets a cold network; a device whose size the network cannot run at is refused. A device
+// is told the keyframe rate that Admission grants it, or refused with its reason; one that says
+// nothing for two minutes is sent away, as it holds what others could have. Each device has at most
+// ServerOptions::max_waiting decoded keyframes waiting; beyond that its oldest is answered without
+// labels.
 class LiveServer {
  public:
   // Called for one keyframe at a time.
   using OnServed = std::function<void(const ServedKeyframe&)>;
-  // Propagated labels that arrived from a device in server-consumer mode.
+  // Propagated labels that arrived from a device in server-consumer mode, on a thread per device.
+  // `device`: its name and address, of no other at the same time.
   using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
 
   LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
@@ -63,7 +68,7 @@ class LiveServer {
              const LiveServerOptions& live = {});
   ~LiveServer();
 
-  // Takes over a new peer; returns at once.
+  // Takes over a new peer; returns at once. After Drain it is only closed.
   void Add(std::unique_ptr<Link> link, const std::string& peer);
   // Stops taking in keyframes, answers those that wait, says goodbye. Waits for the threads.
   void Drain();

@@ -3,10 +3,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -24,6 +24,16 @@ namespace stac {
 // Keyframes that the network is done with and whose answers are not coded yet; then it waits.
 constexpr size_t kUncoded = 2;
 
+// Logs why keyframes of a device came to nothing, every ten seconds at most. Not thread-safe.
+class Complaint {
+ public:
+  void Say(const std::string& device, FrameId frame, const std::string& error);
+
+ private:
+  std::optional<Stopwatch> since_last_;
+  int unsaid_ = 0;
+};
+
 // One device: its link, its session and the thread that receives from it.
 struct Peer {
   std::unique_ptr<Link> link;
@@ -37,8 +47,11 @@ struct Peer {
   std::atomic<int> unsent{0};  // answers that the answering thread still has to send
   // Guarded by Impl::mutex.
   bool to_warm = false;
+  std::string cannot_warm;  // why the network does not run at its size
   bool in_network = false;  // one keyframe at a time, so that answers keep their order
   std::atomic<size_t> video_bytes{0};
+  Complaint rejected;  // the receiver's
+  Complaint failed;    // its answerer's
 };
 
 // A keyframe on its way through the server.
@@ -49,10 +62,10 @@ struct Served {
   Result<Segmentation> segmentation = Segmentation{};
 };
 
-// A thread that runs the network, and the frame sizes that it has run it on.
+// A thread that runs the network, and what it has run it on.
 struct NetworkRunner {
   std::unique_ptr<Segmenter> segmenter;
-  std::set<std::pair<int, int>> warm_sizes;  // guarded by Impl::mutex
+  std::map<std::pair<int, int>, int> warm_passes;  // by frame size; guarded by Impl::mutex
   std::thread thread;
 };
 
@@ -81,6 +94,7 @@ struct LiveServer::Impl {
   mutable std::mutex mutex;  // guards peers, next and the counters
   std::condition_variable work;
   std::condition_variable warmed;
+  bool warming = false;  // one thread at a time, so that another one goes on with keyframes
   std::list<std::shared_ptr<Peer>> peers;
   std::atomic<bool> draining{false};  // set with mutex held
   int64_t keyframes = 0;
@@ -100,10 +114,12 @@ struct LiveServer::Impl {
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
   void NotifyOfWork();
+  std::string ReasonToRefuse();
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
-  void WaitUntilWarm(Peer& peer);
+  stac::Status WaitUntilWarm(Peer& peer);
+  int WarmUpPasses() const;
   bool IsWarm(std::pair<int, int> size) const;
-  bool WarmUpOne(NetworkRunner& runner, std::unique_lock<std::mutex>& lock);
+  bool WarmUpOnce(NetworkRunner& runner, std::unique_lock<std::mutex>& lock);
   void RunLoop(NetworkRunner& runner);
   std::vector<Served> TakeBatch(std::unique_lock<std::mutex>& lock);
   std::optional<Served> TakeNext();
