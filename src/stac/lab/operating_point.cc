@@ -111,14 +111,14 @@ class Loop {
   std::optional<Grid<float>> WantedQp(const Frame& frame) const {
     if (!PlansQp(spec_)) return std::nullopt;
     const Size coded = device_.coded_size();
-    const double first_offset = frame.id == 0 ? spec_.Number("first_offset") : 0;
+    const double first_offset = frame.id == 0 ? FirstOffset(spec_) : 0;
     std::optional<Grid<float>> wanted;
     if (spec_.kind() == SystemKind::kAccMpeg) {
       const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
       wanted = AccMpegQp((*in_.importance)[assessed], spec_);
     } else if (spec_.kind() == SystemKind::kBoundary) {
       wanted = BoundaryQp(ShrinkLabels(in_.reference[frame.id], coded), spec_);
-    } else if (first_offset != 0) {
+    } else if (first_offset != 0 || spec_.kind() == SystemKind::kCasva) {
       const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
       wanted.emplace(grid.mb_columns(), grid.mb_rows(), static_cast<float>(spec_.Number("qp")));
     }

@@ -49,6 +49,15 @@ class OperatingPointTest : public ::testing::Test {
   std::vector<SensitivityMap> importance_;
 };
 
+// x264's own rate control moves with the rate of the frames it gets; a planned QP does not.
+TEST_F(OperatingPointTest, CasvaIsCodedAtItsQpIfAskedTo) {
+  const auto qp = [&](const std::string& settings) {
+    return Run("casva:qp=30," + settings).mean_qp;
+  };
+  EXPECT_NEAR(qp("rate=qp,fps=5"), 30, 2);  // the first of few frames is 3 finer
+  EXPECT_LT(std::abs(qp("rate=qp,fps=15") - qp("rate=qp,fps=5")), 2);
+}
+
 TEST_F(OperatingPointTest, EverySystemRuns) {
   for (const char* system : {"jpeg:quality=80",
                              "h264:crf=24",
@@ -58,6 +67,7 @@ TEST_F(OperatingPointTest, EverySystemRuns) {
                              "grace+:step=8,fps=5",
                              "accmpeg:qp=26",
                              "casva:qp=26,scale=0.5,fps=5",
+                             "casva:rate=qp,qp=26,scale=0.5,fps=5",
                              "boundary:qp=26",
                              "stac:qp=26",
                              "stac:paper,qp=26",

@@ -46,7 +46,12 @@ EncoderOptions EncoderOptionsOf(const SystemSpec& spec) {
 
 bool PlansQp(const SystemSpec& spec) {
   return spec.kind() == SystemKind::kStac || spec.kind() == SystemKind::kAccMpeg ||
-         spec.kind() == SystemKind::kBoundary;
+         spec.kind() == SystemKind::kBoundary ||
+         (spec.kind() == SystemKind::kCasva && spec.Text("rate") == "qp");
+}
+
+double FirstOffset(const SystemSpec& spec) {
+  return spec.Has("first_offset") ? spec.Number("first_offset") : -3;
 }
 
 bool UsesLevels(const SystemSpec& spec) { return spec.kind() == SystemKind::kStac; }
@@ -75,7 +80,7 @@ DeviceOptions DeviceOptionsOf(const SystemSpec& spec, const Frame& first_frame, 
   options.encoder = EncoderOptionsOf(spec);
   options.planner.aq_strength = 0;
   if (PlansQp(spec)) {
-    options.matrices = spec.Text("matrices");
+    if (spec.Has("matrices")) options.matrices = spec.Text("matrices");
     options.planner.aq_strength = spec.Number("aq");
   }
   if (spec.kind() == SystemKind::kStac) {

@@ -17,6 +17,9 @@ Profile ProfileOf(const SystemSpec& spec, const Profile& network_profile);
 bool UsesLevels(const SystemSpec& spec);
 // True if a QP per macroblock is planned at all (not by x264 itself, not JPEG).
 bool PlansQp(const SystemSpec& spec);
+// Of the first frame's planned QP. Systems without such a setting: what x264's own rate control
+// takes.
+double FirstOffset(const SystemSpec& spec);
 // Somebody but the server needs the server's labels: the device shows or propagates them.
 bool DeviceNeedsLabels(const SystemSpec& spec);
 // Keyframes per second: never more than the clip has.

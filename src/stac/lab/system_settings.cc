@@ -79,10 +79,13 @@ std::vector<KindRules> MakeKinds() {
                        Rules{Choice("map", {"predicted", "oracle"}), Real("fraction", "0.3", 0, 1),
                              Whole("dilate", "0", 0, 16), Whole("every", "10", 1, 1000)},
                    {}});
+  // rate: x264's own (a rate factor), or the QP in every macroblock, as streams have it whose QP
+  // changes while they run: x264's moves with the keyframe rate.
   kinds.push_back(
       {SystemKind::kCasva,
        "casva",
-       Common("0") + Encoder("1") + Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3)},
+       Common("0") + Encoder("1") +
+           Rules{Real("qp", "28", 0, 51), Real("aq", "0", 0, 3), Choice("rate", {"crf", "qp"})},
        {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",

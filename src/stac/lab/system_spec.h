@@ -41,6 +41,8 @@ class SystemSpec {
   bool Flag(const std::string& key) const;
   const std::string& Text(const std::string& key) const;
   bool Has(const std::string& key) const { return values_.contains(key); }
+  // True if it was written down, and is no default.
+  bool Given(const std::string& key) const { return given_.contains(key); }
 
   // Kind and all settings in alphabetical order: what identifies a point.
   std::string Canonical() const;

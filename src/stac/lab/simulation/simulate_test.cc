@@ -163,6 +163,16 @@ TEST_F(SimulateTest, RunsSurviveTheirFiles) {
 TEST_F(SimulateTest, MistakesAreToldWithTheirLine) {
   EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"h264\""),
               HasSubstr("cannot change"));
+  EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"casva\""),
+              HasSubstr("use casva:rate=qp"));
+  for (const char* ignored : {"qp=30", "fps=5", "scale=0.5"}) {
+    EXPECT_THAT(ParseError("accmpeg:map=oracle", std::string("accmpeg:map=oracle,") + ignored),
+                HasSubstr("stands in [start]"));
+  }
+  EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"stac:ladder=around\""),
+              HasSubstr("use ladder=full"));
+  EXPECT_THAT(ParseError("spec = \"accmpeg:map=oracle\"", "spec = \"stac:consumer=server\""),
+              HasSubstr("leave consumer=server out"));
   EXPECT_THAT(ParseError("controller = \"profile\"", "controller = \"magic\""),
               HasSubstr("allowed: fixed, profile, tuner, casva"));
   EXPECT_THAT(ParseError("controller = \"profile\"", "controller = \"tuner\""),

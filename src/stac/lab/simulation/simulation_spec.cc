@@ -111,13 +111,39 @@ NetworkType ReadNetworkType(TomlReader& reader, const toml::table& table) {
   return type;
 }
 
+// What a stream would ignore, or could not change while it runs.
+Status CheckAdaptive(const SystemSpec& spec) {
+  if (spec.kind() == SystemKind::kCasva && !IsAdaptive(spec)) {
+    return Fail(
+        "x264's rate control does not change its QP as it runs; use casva:rate=qp, for the "
+        "table too");
+  }
+  if (!IsAdaptive(spec)) {
+    return Fail("{} cannot change while it runs; use stac, accmpeg, casva or grace+",
+                spec.kind_name());
+  }
+  for (const char* key : {"qp", "step", "fps", "scale"}) {
+    if (spec.Given(key)) {
+      return Fail("{} is what the controller chooses; what it begins with stands in [start]", key);
+    }
+  }
+  if (spec.Text("consumer") == "server") {
+    return Fail("streams are simulated for consumers at the device; leave consumer=server out");
+  }
+  if (spec.Has("ladder") && spec.Text("ladder") == "around") {
+    return Fail("ladder=around is of one QP, and a stream's changes; use ladder=full");
+  }
+  return OkStatus();
+}
+
 void ReadSystem(TomlReader& reader, const toml::table& table, SimulationSpec& out) {
   reader.OnlyKeys(table, {"name", "spec", "controller", "weights", "profile", "share", "spare",
                           "coarser", "bandwidth", "content"});
   auto spec = SystemSpec::Parse(reader.NeededText(table, "spec"));
-  if (spec && !IsAdaptive(*spec)) {
-    spec = Fail("{} cannot change while it runs; use stac, accmpeg, casva or grace+",
-                spec->kind_name());
+  if (spec) {
+    if (auto status = CheckAdaptive(*spec); !status) {
+      spec = tl::unexpected<Error>(std::move(status).error());
+    }
   }
   if (!spec) {
     if (const toml::node* node = table.get("spec")) {

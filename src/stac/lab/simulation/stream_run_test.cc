@@ -231,7 +231,7 @@ TEST_F(StreamRunTest, ContentCanBeLeftOut) {
 }
 
 TEST_F(StreamRunTest, TheSizeOfCodedFramesCanChange) {
-  for (const char* system : {"casva", "accmpeg", "stac", "grace+"}) {
+  for (const char* system : {"casva:rate=qp", "accmpeg", "stac", "grace+"}) {
     Scripted controller(options_.start);
     controller.from_call[2] = {.base_qp = 30, .keyframe_fps = 5, .scale = 0.5};
     controller.from_call[4] = {.base_qp = 30, .keyframe_fps = 5, .scale = 1};
@@ -291,7 +291,7 @@ TEST_F(StreamRunTest, WhoWaitsGetsBetterLabelsLater) {
   const StreamSummary stac = Summarize(Run("stac", ConstantTrace(150)), 2);
   EXPECT_GT(stac.pa_waited, stac.pa_at_hand);
   EXPECT_GT(stac.waited_p99_ms, stac.delay_p99_ms);
-  const StreamSummary casva = Summarize(Run("casva", ConstantTrace(150)), 2);
+  const StreamSummary casva = Summarize(Run("casva:rate=qp", ConstantTrace(150)), 2);
   EXPECT_EQ(casva.pa_waited, casva.pa);
   EXPECT_EQ(casva.waited_p50_ms, casva.delay_p50_ms);
 }

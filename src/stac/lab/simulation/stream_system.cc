@@ -34,15 +34,10 @@ class SteppedJpegEncoder final : public VideoEncoder {
   JpegFunctions functions_;
 };
 
-// Only uniform QPs of the base QP, except where a plan is made elsewhere: as session_options.h has
-// it, but with x264 coding the given QPs, so that they can change from frame to frame.
+// As session_options.h has it, but whose labels are shown is the stream's affair.
 DeviceOptions AdaptiveDeviceOptions(const SystemSpec& spec, const Frame& frame, double fps) {
   DeviceOptions options = DeviceOptionsOf(spec, frame, fps);
   options.propagate_labels = ShowsPropagatedLabels(spec);
-  if (spec.kind() == SystemKind::kCasva) {
-    options.encoder.mode = RateMode::kQpMap;
-    options.planner.aq_strength = spec.Number("aq");
-  }
   if (spec.kind() == SystemKind::kStac) {
     options.planner.first_frame_offset = spec.Number("first_offset");
   }
@@ -53,7 +48,8 @@ DeviceOptions AdaptiveDeviceOptions(const SystemSpec& spec, const Frame& frame, 
 
 bool IsAdaptive(const SystemSpec& spec) {
   return spec.kind() == SystemKind::kStac || spec.kind() == SystemKind::kAccMpeg ||
-         spec.kind() == SystemKind::kCasva || spec.kind() == SystemKind::kGracePlus;
+         spec.kind() == SystemKind::kGracePlus ||
+         (spec.kind() == SystemKind::kCasva && PlansQp(spec));
 }
 
 bool ShowsPropagatedLabels(const SystemSpec& spec) { return spec.Flag("propagate"); }
@@ -109,9 +105,8 @@ std::optional<Grid<float>> StreamSystem::WantedQp(const Frame& frame) const {
   const RegionGrid grid{.frame_width = coded.width, .frame_height = coded.height};
   const int columns = grid.mb_columns(), rows = grid.mb_rows();
   const auto qp = static_cast<float>(decision_.base_qp);
-  // x264's own rate control codes the first frame three QP finer than those after it. A new size
-  // is a new stream to it.
-  const float offset = coded != planned_size_ ? -3.0f : 0.0f;
+  // A new size is a new stream.
+  const float offset = coded != planned_size_ ? static_cast<float>(FirstOffset(spec_)) : 0.0f;
   Grid<float> wanted(columns, rows, qp + offset);
   if (spec_.kind() == SystemKind::kAccMpeg) {
     const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
