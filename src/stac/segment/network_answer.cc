@@ -54,14 +54,14 @@ NetworkAnswer::NetworkAnswer(const NetworkOutput& output, TensorSize seen, Tenso
 }
 
 LabelMap NetworkAnswer::Labels(int64_t picture) const {
-  if (!enlargement_) return LabelsFromLogits(OfPixels().narrow(0, picture, 1));
+  if (!enlargement_) return LabelsFromLogits(OfPixels(logits_.narrow(0, picture, 1)));
   return LabelsOfEnlarged(values_.narrow(0, picture, 1), *enlargement_,
                           static_cast<int>(frame_.width), static_cast<int>(frame_.height));
 }
 
-at::Tensor NetworkAnswer::OfPixels() const {
+at::Tensor NetworkAnswer::OfPixels(const at::Tensor& logits) const {
   const Enlargement all = enlargement_.value_or(Enlargement{.to = seen_});
-  return Cropped(Enlarged(logits_, all.to, all.align_corners), frame_);
+  return Cropped(Enlarged(logits, all.to, all.align_corners), frame_);
 }
 
 LossGradient NetworkAnswer::Loss(int64_t picture, const std::vector<float>& class_weights) const {

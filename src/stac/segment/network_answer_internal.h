@@ -35,7 +35,7 @@ class NetworkAnswer {
 
   LabelMap Labels(int64_t picture) const;
   // The logits of every pixel, [N,C,H,W]; differentiable.
-  at::Tensor OfPixels() const;
+  at::Tensor OfPixels() const { return OfPixels(logits_); }
   // The fake-label loss of a picture, with its gradient with respect to LossLogits(). It is the
   // mean over the network's answer: over pixels, or over the cells that lie inside the frame if it
   // answers with fewer.
@@ -44,6 +44,8 @@ class NetworkAnswer {
   double LossCount() const;  // of those pixels or cells
 
  private:
+  at::Tensor OfPixels(const at::Tensor& logits) const;
+
   TensorSize seen_, frame_;
   at::Tensor logits_;
   // On the CPU: what is left to do, be it the network's own enlargement, one of ours, or none.

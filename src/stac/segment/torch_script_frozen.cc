@@ -88,7 +88,8 @@ bool ReplaceConvolution(Node& node, const Target& target) {
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;
-  if (target.on_cpu) {
+  // Maps have their channels side by side on a CPU, and in 16 bits on a GPU.
+  if (target.on_cpu || weight->scalar_type() == at::kHalf) {
     weight = weight->contiguous(at::MemoryFormat::ChannelsLast);
     kernel = graph.insertConstant(*weight);
     node.replaceInput(1, kernel);
@@ -166,6 +167,8 @@ void ReplaceByActivation(Node& node, const Affine& affine, const at::Tensor& slo
 }
 
 bool ReplaceActivation(Node& node, const Target& target) {
+  // LibTorch's own way back is slow on a CPU only.
+  if (!target.on_cpu) return false;
   if (node.kind() == at::aten::prelu) {
     const at::Tensor slopes = ConstantSlopes(node);
     if (!slopes.defined()) return false;
@@ -173,7 +176,7 @@ bool ReplaceActivation(Node& node, const Target& target) {
     return true;
   }
   const auto affine = ConstantNormalization(node);
-  if (!affine || !target.on_cpu) return false;
+  if (!affine) return false;
   Node* behind = ActivationBehind(node);
   ReplaceByActivation(node, *affine, behind != nullptr ? ConstantSlopes(*behind) : at::Tensor());
   if (behind != nullptr) {

@@ -22,6 +22,11 @@ namespace {
 
 constexpr int kProbeSize = 256;
 constexpr int kMaxClasses = kUnlabelled;
+// What gradients in float16 may grow by on their way without overflowing, at first and at most.
+// Steps are powers of two, which round nothing.
+constexpr double kHeadroom = 16;
+constexpr double kHeadroomStep = 256;
+constexpr double kMostHeadroom = kHeadroom * kHeadroomStep * kHeadroomStep;
 // Networks halve their input three to six times.
 constexpr int kMultiples[] = {1, 8, 16, 32, 64};
 
@@ -63,6 +68,16 @@ bool AllFinite(const Grid<float>& values) {
   return bad == 0;
 }
 
+bool IsFinite(const Segmentation& result) {
+  bool finite = AllFinite(result.sums);
+  for (const auto& gradient : result.gradients) {
+    for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
+      finite = finite && AllFinite(*plane);
+    }
+  }
+  return finite;
+}
+
 // What is served in one pass: the usual objective, on frames that are alike.
 bool InOnePass(std::span<const Frame* const> frames, const Objective* objective,
                const SegmenterOptions& options) {
@@ -83,7 +98,10 @@ class TorchSegmenter final : public Segmenter {
       : network_(std::move(network)),
         options_(std::move(options)),
         tensor_options_(at::TensorOptions(network_.device)
-                            .dtype(network_.double_precision ? at::kDouble : at::kFloat)) {}
+                            .dtype(network_.double_precision ? at::kDouble : at::kFloat)) {
+    const bool float16 = GradientType(network_.info.precision, network_.device) == at::kHalf;
+    if (float16) headroom_ = kHeadroom;
+  }
 
   const NetworkInfo& info() const override { return network_.info; }
   Result<Segmentation> Run(const Frame& frame) override { return Process(frame, nullptr); }
@@ -105,6 +123,7 @@ class TorchSegmenter final : public Segmenter {
  private:
   Result<Segmentation> Process(const Frame& frame, const Objective* objective);
   Status CheckObjective(const Objective& objective) const;
+  bool MagnifyLess();
   Result<Segmentation> Checked(Segmentation result) const;
   // These throw.
   std::vector<Segmentation> OnePass(std::span<const Frame* const> frames,
@@ -124,6 +143,7 @@ class TorchSegmenter final : public Segmenter {
   std::optional<c10::Stream> stream_;  // of a GPU
   // Of what width and height must be multiples, by height and width of the input.
   std::map<std::pair<int64_t, int64_t>, int> multiples_;
+  double headroom_ = 1;  // Magnification is less by so much
 };
 
 void TorchSegmenter::TakeOwnStream() {
@@ -183,7 +203,10 @@ Status TorchSegmenter::CheckObjective(const Objective& objective) const {
 Result<Segmentation> TorchSegmenter::RunWithGradient(const Frame& frame,
                                                      const Objective& objective) {
   STAC_RETURN_IF_ERROR(CheckObjective(objective));
-  return Process(frame, &objective);
+  auto result = Process(frame, &objective);
+  while (result && !IsFinite(*result) && MagnifyLess()) result = Process(frame, &objective);
+  if (!result) return result;
+  return Checked(std::move(*result));
 }
 
 std::vector<Result<Segmentation>> TorchSegmenter::RunBatch(std::span<const Frame* const> frames,
@@ -196,9 +219,11 @@ std::vector<Result<Segmentation>> TorchSegmenter::RunBatch(std::span<const Frame
   std::vector<Result<Segmentation>> results;
   const OnStream on_stream(stream_);
   try {
-    for (Segmentation& result : OnePass(frames, objective)) {
-      results.push_back(Checked(std::move(result)));
+    auto pass = OnePass(frames, objective);
+    while (!std::all_of(pass.begin(), pass.end(), IsFinite) && MagnifyLess()) {
+      pass = OnePass(frames, objective);
     }
+    for (Segmentation& result : pass) results.push_back(Checked(std::move(result)));
   } catch (const std::exception& error) {
     const Error failed{fmt::format("network {} failed on {} frames of {}x{}: {}",
                                    network_.info.name, frames.size(), frames.front()->width(),
@@ -268,17 +293,18 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
     return Fail("network {} failed on a frame of {}x{}: {}", network_.info.name, frame.width(),
                 frame.height(), TorchMessage(error));
   }
-  return Checked(std::move(result));
+  return result;
+}
+
+// After a gradient that did not fit 16 bits; false: that was not the reason.
+bool TorchSegmenter::MagnifyLess() {
+  if (network_.info.precision == Precision::kFloat || headroom_ >= kMostHeadroom) return false;
+  headroom_ *= kHeadroomStep;
+  return true;
 }
 
 Result<Segmentation> TorchSegmenter::Checked(Segmentation result) const {
-  bool finite = AllFinite(result.sums);
-  for (const auto& gradient : result.gradients) {
-    for (const auto* plane : {&gradient.y, &gradient.cb, &gradient.cr}) {
-      finite = finite && AllFinite(*plane);
-    }
-  }
-  if (finite) return result;
+  if (IsFinite(result)) return result;
   return Fail("the gradient of network {} has infinite or undefined values; check its weights",
               network_.info.name);
 }
@@ -339,10 +365,12 @@ void TorchSegmenter::AddGradient(at::Tensor by_rgb, const Frame& frame, const Ob
 }
 
 // By how much the objective must be larger on its way through the network: a mean over `count`
-// pixels has gradients that 16-bit numbers cannot hold.
+// pixels has gradients that 16-bit numbers cannot hold. Less than that, as sums over many pixels
+// inside a network do not fit float16 either.
 double TorchSegmenter::Magnification(double count, const Objective& objective) const {
   const bool mean = objective.kind != ObjectiveKind::kProjection;
-  return network_.info.precision != Precision::kFloat && mean ? count : 1;
+  if (network_.info.precision == Precision::kFloat || !mean) return 1;
+  return std::max(1.0, count / headroom_);
 }
 
 // The frame at a size that the network takes.

@@ -215,6 +215,42 @@ TEST(TorchSegmenterTest, RefusesImpossibleObjectivesAndUndefinedGradients) {
   EXPECT_NE(result.error().message.find("infinite or undefined"), std::string::npos);
 }
 
+// A network in which gradients pass through float16 and grow: magnified by the number of pixels, as
+// small ones must be, they overflow.
+TEST(TorchSegmenterTest, WhatOverflowsSixteenBitsIsMagnifiedLess) {
+  const auto growing = [](double factor) {
+    return [factor](const at::Tensor& rgb) {
+      const auto through_half = (rgb * (1 / factor)).to(at::kHalf).to(at::kDouble);
+      return SmoothNetwork(through_half * factor).to(at::kFloat);
+    };
+  };
+  const auto make = [&](double factor, Precision precision) {
+    TorchNetwork network;
+    network.info.name = "growing";
+    network.info.precision = precision;
+    network.forward = growing(factor);
+    return MakeTorchSegmenter(std::move(network), {}).value();
+  };
+  const Objective loss{.kind = ObjectiveKind::kFakeLabelLoss};
+  const Frame frame = RandomFrame(64, 64);
+  constexpr double kFits = 4e4, kNever = 1e12;
+  const auto plain = make(kFits, Precision::kFloat)->RunWithGradient(frame, loss);
+  ASSERT_TRUE(plain) << plain.error().message;
+  const auto grown = make(kFits, Precision::kHalfGradient);
+  const auto once = grown->RunWithGradient(frame, loss);
+  ASSERT_TRUE(once) << once.error().message;
+  EXPECT_EQ(once->labels, plain->labels);
+  double largest = 0;
+  for (const float g : plain->gradients[0].y) largest = std::max<double>(largest, std::abs(g));
+  ASSERT_GT(largest, 0);
+  for (size_t i = 0; i < plain->gradients[0].y.size(); ++i) {
+    EXPECT_NEAR(once->gradients[0].y[i], plain->gradients[0].y[i], 0.01 * largest);
+  }
+  const Frame* both[] = {&frame, &frame};
+  for (const auto& result : grown->RunBatch(both, &loss)) EXPECT_TRUE(result);
+  EXPECT_FALSE(make(kNever, Precision::kHalfGradient)->RunWithGradient(frame, loss));
+}
+
 TEST(RealNetworksTest, RunOnCamVidAndOnSizesThatNeedPadding) {
   const auto data = DataFolder();
   if (data.empty()) GTEST_SKIP() << "skipped: no STAC_DATA";
