@@ -135,11 +135,18 @@ void AddMerge(CLI::App& app) {
   CLI::App* command = AddCommand(
       app, "merge", "Joins the results of shards", "  stac merge all part1 part2 part3",
       [options]() -> Status {
-        STAC_ASSIGN_OR_RETURN(const int added, MergeResults(options->folders, options->out));
+        STAC_ASSIGN_OR_RETURN(const MergedPoints merged,
+                              MergeResults(options->folders, options->out));
         STAC_ASSIGN_OR_RETURN(const Bytes spec, ReadFile(options->folders.front() / "spec.toml"));
         STAC_RETURN_IF_ERROR(WriteFile(options->out / "spec.toml", spec));
         STAC_RETURN_IF_ERROR(WriteResultFiles(options->out));
-        fmt::print("{} points added to {}\n", added, options->out.string());
+        fmt::print("{} points added to {}\n", merged.added, options->out.string());
+        if (merged.of_other_code > 0) {
+          spdlog::warn(
+              "{} points were there already, measured by another revision, and stay as they are: "
+              "merge into a new folder to take those of the folders named first",
+              merged.of_other_code);
+        }
         return OkStatus();
       });
   command->add_option("out", options->out, "folder for the joined results")->required();

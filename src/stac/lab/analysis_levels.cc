@@ -5,6 +5,7 @@
 #include "stac/allocate/rules.h"
 #include "stac/allocate/sensitivity.h"
 #include "stac/lab/analysis_internal.h"
+#include "stac/lab/session_options.h"
 #include "stac/propagate/motion_chain.h"
 #include "stac/propagate/warp.h"
 #include "stac/quant/block_dct.h"
@@ -23,6 +24,12 @@ struct Allocation {
   LevelMap levels;
   std::vector<double> budgets;  // B_l
 };
+
+// The network's profile with the ladder of the system as printed, of 32 levels.
+Result<Profile> PrintedProfile(const Profile& profile) {
+  STAC_ASSIGN_OR_RETURN(const SystemSpec printed, SystemSpec::Parse("stac:paper"));
+  return ProfileOf(printed, profile);
+}
 
 // Algorithm 1 on the fake-label loss of a raw frame.
 Allocation Printed(const InputGradient& gradient, const Profile& profile, const RegionGrid& regions,
@@ -43,7 +50,8 @@ double Leftover(double s, double q) { return s - std::round(s / q) * q; }
 Result<std::string> LossGapLines(Workbench& bench, size_t network, size_t clip_index) {
   const Clip& clip = bench.clips()[clip_index];
   STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
-  STAC_ASSIGN_OR_RETURN(const Profile profile, bench.NetworkProfile(network));
+  STAC_ASSIGN_OR_RETURN(const Profile measured, bench.NetworkProfile(network));
+  STAC_ASSIGN_OR_RETURN(const Profile profile, PrintedProfile(measured));
   const RegionGrid regions{.frame_width = clip.width(), .frame_height = clip.height()};
   const double pixels = double{1} * clip.width() * clip.height();
   const size_t count = std::min<size_t>(kFrames, clip.frames.size());
@@ -94,11 +102,13 @@ Result<std::string> LossGapLines(Workbench& bench, size_t network, size_t clip_i
 Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t clip_index) {
   const Clip& clip = bench.clips()[clip_index];
   STAC_ASSIGN_OR_RETURN(Segmenter * segmenter, bench.Network(network));
-  STAC_ASSIGN_OR_RETURN(const Profile profile, bench.NetworkProfile(network));
+  STAC_ASSIGN_OR_RETURN(const Profile measured, bench.NetworkProfile(network));
+  STAC_ASSIGN_OR_RETURN(const Profile printed, PrintedProfile(measured));
+  STAC_ASSIGN_OR_RETURN(const SystemSpec ours, SystemSpec::Parse("stac"));
+  const LevelLadder ladder = ProfileOf(ours, measured).ladder();
+  const ServerOptions server = ServerOptionsOf(ours, bench.experiment().seed);
   const ClipMotion& motion = bench.Motion(clip_index);
   const RegionGrid regions{.frame_width = clip.width(), .frame_height = clip.height()};
-  const Objective projection{.seed = bench.experiment().seed};
-  const LevelLadder ladder = profile.ladder();
 
   // Levels of every frame, newly computed; the motion chain has every frame as an anchor.
   std::map<std::string, std::vector<LevelMap>> fresh;
@@ -108,10 +118,12 @@ Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t
     STAC_ASSIGN_OR_RETURN(
         const Segmentation loss,
         segmenter->RunWithGradient(frame, {.kind = ObjectiveKind::kFakeLabelLoss}));
-    STAC_ASSIGN_OR_RETURN(const Segmentation random, segmenter->RunWithGradient(frame, projection));
-    fresh["paper"].push_back(Printed(loss.gradients.front(), profile, regions, kBaseQp).levels);
+    STAC_ASSIGN_OR_RETURN(const Segmentation result,
+                          segmenter->RunWithGradient(frame, server.objective));
+    fresh["paper"].push_back(Printed(loss.gradients.front(), printed, regions, kBaseQp).levels);
     fresh["power"].push_back(
-        PowerLevels(RegionSensitivity(random.gradients, regions), kBaseQp, {}, ladder));
+        PowerLevels(RegionSensitivity(result.gradients, regions, server.sensitivity), kBaseQp,
+                    server.power, ladder));
     const FlowField& flow = motion[frame.id];
     chain.Advance(flow);
     chain.AddAnchor(frame.id, frame.width(), frame.height(), flow.step);

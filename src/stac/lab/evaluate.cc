@@ -78,7 +78,7 @@ Status CheckSweep(const ExperimentSpec& experiment, const std::vector<Clip>& cli
 Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOptions& options,
                                  const LabTools& tools, const std::atomic<bool>& stop) {
   ExperimentSpec experiment = asked;
-  const fs::path cache = options.cache.empty() ? options.out / "cache" : options.cache;
+  const fs::path cache = CacheFolder(options.out, options.cache, experiment);
   STAC_RETURN_IF_ERROR(MakeFolder(options.out));
   STAC_RETURN_IF_ERROR(MakeFolder(cache));
   STAC_RETURN_IF_ERROR(WriteFile(options.out / "spec.toml", experiment.text));
@@ -90,6 +90,12 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
     return std::make_shared<Workbench>(experiment, clips, calibration, tools, cache);
   };
   if (experiment.figure != FigureKind::kAccuracyBitrate) {
+    if (options.per_second || options.shards > 1) {
+      return Fail(
+          "{} is an analysis of raw frames without operating points: stac evaluate runs it, "
+          "without --shard",
+          experiment.name);
+    }
     STAC_RETURN_IF_ERROR(RunAnalysis(experiment.figure, experiment.networks.size() * clips.size(),
                                      options.jobs, options.out, make_bench, tools, stop));
     return EvaluateSummary{.points = static_cast<int>(experiment.networks.size() * clips.size())};

@@ -42,7 +42,7 @@ Result<std::vector<ResultRow>> ReadResults(const fs::path& folder) {
   return rows;
 }
 
-Result<int> MergeResults(const std::vector<fs::path>& from, const fs::path& into) {
+Result<MergedPoints> MergeResults(const std::vector<fs::path>& from, const fs::path& into) {
   std::vector<fs::path> databases;
   std::set<std::string> keys;
   bool listed = true;
@@ -53,9 +53,9 @@ Result<int> MergeResults(const std::vector<fs::path>& from, const fs::path& into
     STAC_ASSIGN_OR_RETURN(const std::set<std::string> more, ReadPointList(folder));
     keys.insert(more.begin(), more.end());
   }
-  STAC_ASSIGN_OR_RETURN(const int added, MergeStores(databases, Database(into)));
+  STAC_ASSIGN_OR_RETURN(const MergedPoints merged, MergeStores(databases, Database(into)));
   if (listed) STAC_RETURN_IF_ERROR(WritePointList(into, keys));
-  return added;
+  return merged;
 }
 
 Status WriteResultFiles(const fs::path& folder) {

@@ -7,6 +7,7 @@
 
 #include "stac/base/result.h"
 #include "stac/lab/result_row.h"
+#include "stac/lab/result_store.h"
 
 // An experiment's folder: results.db has every point that was ever measured there, points.txt the
 // keys of those that the experiment, as it was last run, is made of. Others - of its quick variant,
@@ -22,10 +23,10 @@ Status WritePointList(const std::filesystem::path& folder, const std::set<std::s
 // if there is no database.
 Result<std::vector<ResultRow>> ReadResults(const std::filesystem::path& folder);
 
-// Joins the databases and the lists of points of the folders `from` in `into`. Returns how many
-// points were new.
-Result<int> MergeResults(const std::vector<std::filesystem::path>& from,
-                         const std::filesystem::path& into);
+// Joins the databases and the lists of points of the folders `from` in `into`; what is there
+// already stays as it is.
+Result<MergedPoints> MergeResults(const std::vector<std::filesystem::path>& from,
+                                  const std::filesystem::path& into);
 
 // Writes results.csv, timing.csv and, if there are segments, segments.csv from a folder's results.
 Status WriteResultFiles(const std::filesystem::path& folder);

@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include <cmath>
+#include <map>
 
 #include "stac/base/bytes.h"
 #include "stac/base/file.h"
@@ -315,20 +316,27 @@ Result<std::unique_ptr<ResultStore>> ResultStore::Open(const std::filesystem::pa
   return OpenSqlite(path, true);
 }
 
-Result<int> MergeStores(const std::vector<std::filesystem::path>& from,
-                        const std::filesystem::path& into) {
+Result<MergedPoints> MergeStores(const std::vector<std::filesystem::path>& from,
+                                 const std::filesystem::path& into) {
   if (!into.parent_path().empty()) STAC_RETURN_IF_ERROR(MakeFolder(into.parent_path()));
   STAC_ASSIGN_OR_RETURN(const auto target, OpenSqlite(into, true));
   STAC_ASSIGN_OR_RETURN(const auto before, target->All());
+  std::map<std::string, std::string> revisions;
+  for (const ResultRow& row : before) revisions.emplace(row.key, row.revision);
+  MergedPoints merged;
   for (const auto& path : from) {
     STAC_ASSIGN_OR_RETURN(const auto source, OpenSqlite(path, false));
     STAC_ASSIGN_OR_RETURN(const auto rows, source->All());
     STAC_RETURN_IF_ERROR(target->Execute("BEGIN IMMEDIATE"));
-    for (const ResultRow& row : rows) STAC_RETURN_IF_ERROR(target->Add(row));
+    for (const ResultRow& row : rows) {
+      const auto [known, added] = revisions.emplace(row.key, row.revision);
+      if (added) ++merged.added;
+      if (known->second != row.revision) ++merged.of_other_code;
+      STAC_RETURN_IF_ERROR(target->Add(row));
+    }
     STAC_RETURN_IF_ERROR(target->Execute("COMMIT"));
   }
-  STAC_ASSIGN_OR_RETURN(const auto after, target->All());
-  return static_cast<int>(after.size() - before.size());
+  return merged;
 }
 
 }  // namespace stac

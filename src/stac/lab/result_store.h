@@ -40,8 +40,12 @@ class ResultStore {
   virtual Status Remove(const std::vector<std::string>& keys) = 0;
 };
 
-// Adds all points of `from` to `into` in one transaction per file. Returns how many were new.
-Result<int> MergeStores(const std::vector<std::filesystem::path>& from,
-                        const std::filesystem::path& into);
+struct MergedPoints {
+  int added = 0;
+  int of_other_code = 0;  // there already, measured by another revision, and kept so
+};
+// Adds all points of `from` to `into` in one transaction per file.
+Result<MergedPoints> MergeStores(const std::vector<std::filesystem::path>& from,
+                                 const std::filesystem::path& into);
 
 }  // namespace stac

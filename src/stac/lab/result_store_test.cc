@@ -76,7 +76,7 @@ TEST(ResultStore, KeepsTheSecondsOfAPointOnce) {
     again.segments[0].accuracy = 0;
     ASSERT_TRUE((*store)->Add(again).has_value());  // the first result counts
   }
-  EXPECT_EQ(MergeStores({folder / "from.db"}, folder / "into.db").value(), 2);
+  EXPECT_EQ(MergeStores({folder / "from.db"}, folder / "into.db")->added, 2);
   auto store = ResultStore::Open(folder / "into.db");
   const auto rows = (*store)->All().value();
   ASSERT_EQ(rows.size(), 2u);
@@ -147,9 +147,24 @@ TEST(ResultStore, MergingIsAUnion) {
     auto store = ResultStore::Open(folder / file);
     for (const auto& key : keys) ASSERT_TRUE((*store)->Add(Row(key, 0.5)).has_value());
   }
-  EXPECT_EQ(MergeStores({folder / "a", folder / "b"}, folder / "all").value(), 3);
-  EXPECT_EQ(MergeStores({folder / "a"}, folder / "all").value(), 0);
+  EXPECT_EQ(MergeStores({folder / "a", folder / "b"}, folder / "all")->added, 3);
+  EXPECT_EQ(MergeStores({folder / "a"}, folder / "all")->added, 0);
   EXPECT_FALSE(MergeStores({folder / "missing"}, folder / "all").has_value());
+}
+
+TEST(ResultStore, MergingSaysWhatOtherCodeMeasured) {
+  const auto folder = FreshFolder();
+  for (const char* revision : {"old", "new"}) {
+    auto store = ResultStore::Open(folder / revision);
+    ResultRow row = Row("1", 0.5);
+    row.revision = revision;
+    ASSERT_TRUE((*store)->Add(row).has_value());
+  }
+  EXPECT_EQ(MergeStores({folder / "old"}, folder / "all")->of_other_code, 0);
+  const auto again = MergeStores({folder / "new"}, folder / "all");
+  EXPECT_EQ(again->added, 0);
+  EXPECT_EQ(again->of_other_code, 1);
+  EXPECT_EQ((*ResultStore::Open(folder / "all"))->All()->front().revision, "old");
 }
 
 TEST(ResultStore, RefusesForeignFiles) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "stac/base/clock.h"
+#include "stac/base/revision.h"
 #include "stac/capture/frame_scale.h"
 #include "stac/lab/operating_point.h"
 #include "stac/lab/reference.h"
@@ -23,6 +24,13 @@ SensitivityMap ResampleMap(const SensitivityMap& map, int columns, int rows) {
 GradientSettings GradientSettingsOf(const SystemSpec& system) {
   if (system.kind() != SystemKind::kStac) return {};
   return {.downscale = system.Integer("gradient_downscale"), .half = system.Flag("gradient_half")};
+}
+
+std::filesystem::path CacheFolder(const std::filesystem::path& out,
+                                  const std::filesystem::path& given,
+                                  const ExperimentSpec& experiment) {
+  return (given.empty() ? out / "cache" : given) /
+         fmt::format("{}-{}threads", CodeRevision(), experiment.network_threads);
 }
 
 Workbench::Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& clips,

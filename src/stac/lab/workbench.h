@@ -31,6 +31,12 @@ struct GradientSettings {
 };
 GradientSettings GradientSettingsOf(const SystemSpec& system);
 
+// Where what networks said about raw frames is kept, by the code and the number of threads that
+// computed it: both may change it. `given`: a folder to share; empty: in `out`.
+std::filesystem::path CacheFolder(const std::filesystem::path& out,
+                                  const std::filesystem::path& given,
+                                  const ExperimentSpec& experiment);
+
 // What one worker process keeps between operating points: the networks, what they said about raw
 // frames, and the clips' motion. Clips are loaded before the workers are forked and
 // shared. Not thread-safe.

@@ -204,7 +204,7 @@ Result<SimulatedRun> ReadRun(const fs::path& file) {
 
 Result<SimulateSummary> Simulate(const SimulationSpec& spec, const SimulateOptions& options,
                                  const LabTools& tools, const std::atomic<bool>& stop) {
-  const fs::path cache = options.cache.empty() ? options.out / "cache" : options.cache;
+  const fs::path cache = CacheFolder(options.out, options.cache, spec.experiment);
   const fs::path folder = options.out / "runs";
   STAC_RETURN_IF_ERROR(MakeFolder(folder));
   STAC_RETURN_IF_ERROR(MakeFolder(cache));
