@@ -450,6 +450,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   impl.encoded.Close();
   impl.to_decode.Close();
   impl.decoded.Close();
+  impl.source->Interrupt();
   capture.join();
   encode.join();
   decode.join();

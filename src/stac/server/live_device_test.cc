@@ -34,6 +34,27 @@ class Camera final : public FrameSource {
   SourceInfo info_;
 };
 
+// A source of one frame, after which nothing comes until it is interrupted.
+class StalledCamera final : public FrameSource {
+ public:
+  const SourceInfo& info() const override { return source_->info(); }
+  Result<std::optional<Frame>> Next() override {
+    if (std::exchange(delivered_, true)) return interrupted_.Wait(), std::nullopt;
+    return source_->Next();
+  }
+  void Interrupt() override {
+    interrupted_.Set();
+    ++interrupts;
+  }
+
+  int interrupts = 0;
+
+ private:
+  std::unique_ptr<FrameSource> source_ = MakeSource(1);
+  bool delivered_ = false;
+  Signal interrupted_;
+};
+
 // Loses the keyframe or the answer of one frame.
 class LosingLink final : public Link {
  public:
@@ -113,6 +134,19 @@ TEST_F(LiveDeviceTest, ACameraIsLeftAfterTheSecondsAskedFor) {
   const auto totals = RunToTheEnd(device);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_GT(totals->frames, 0);
+}
+
+TEST_F(LiveDeviceTest, StoppingInterruptsASourceThatSendsNothing) {
+  const auto session = MakeSession(&clock_);
+  StalledCamera camera;
+  std::atomic<bool> stop{false};
+  sink_.on_frame = [&](const FrameRecord&) { stop = true; };
+  LiveDevice device(
+      {}, session.get(), &camera, [&] { return Connect(); }, &sink_);
+  const auto totals = device.Run(stop);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 1);
+  EXPECT_EQ(camera.interrupts, 1);
 }
 
 TEST_F(LiveDeviceTest, WithoutPaceALostAnswerIsGivenUp) {
