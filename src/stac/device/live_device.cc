@@ -215,7 +215,9 @@ void LiveDevice::Impl::Absorb(Message message) {
   }
   auto report = session->OnMessage(message);
   if (!report) return Disconnect(report.error().message);
-  if (*report) sink->OnFeedback(**report);
+  if (!*report) return;
+  connector.OnAnswer();
+  sink->OnFeedback(**report);
 }
 
 void LiveDevice::Impl::AbsorbDecoded() {
@@ -429,6 +431,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
         .base_qp = start.base_qp, .keyframe_fps = start.keyframe_fps, .scale = start.scale};
   }
   impl.session->Configure(impl.options.configuration);
+  STAC_RETURN_IF_ERROR(impl.session->CheckEncoder());
   auto first = impl.connector.ConnectOnce(impl.session->MakeHello());
   if (first) {
     impl.link = std::move(first->link);
@@ -436,7 +439,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
     impl.Send(impl.options.configuration, impl.totals.video_bytes, 0);
   } else if (impl.options.keep_trying) {
     spdlog::warn("{}; trying again", first.error().message);
-    impl.connector.Start(impl.session->MakeHello());
+    impl.connector.Start(impl.session->MakeHello(), first.error().message);
   } else {
     return tl::unexpected<Error>(std::move(first).error());
   }

@@ -91,7 +91,8 @@ class LiveDevice {
              Connect connect, DeviceSink* sink);
   ~LiveDevice();
 
-  // Fails if the server cannot be reached or refuses at the start, or if the source breaks.
+  // Fails if the encoder's settings are refused, if the server cannot be reached or refuses at the
+  // start, or if the source breaks.
   Result<DeviceTotals> Run(const std::atomic<bool>& stop);
 
  private:

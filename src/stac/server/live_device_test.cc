@@ -149,6 +149,54 @@ TEST_F(LiveDeviceTest, StoppingInterruptsASourceThatSendsNothing) {
   EXPECT_EQ(camera.interrupts, 1);
 }
 
+// The waits are 0, 0.2 and 0.4 s: no server is asked at once for ever.
+TEST_F(LiveDeviceTest, AServerThatSendsItAwayIsAskedLessAndLess) {
+  const Profile profile = UncalibratedProfile("fake", "0", kClasses);
+  std::vector<std::unique_ptr<Link>> servers;
+  std::atomic<bool> stop{false};
+  const auto session = MakeSession(&clock_);
+  Camera camera;
+  LiveDevice device(
+      {}, session.get(), &camera,
+      [&]() -> Result<std::unique_ptr<Link>> {
+        LinkPair pair = MakeLoopback();
+        EXPECT_TRUE(pair.b->Send(Serialize(Welcome{.accepted = true,
+                                                   .network = "fake",
+                                                   .class_count = kClasses,
+                                                   .profile_json = ToJson(profile)}),
+                                 0));
+        EXPECT_TRUE(pair.b->Send(Serialize(Bye{.reason = "not you"}), 0));
+        servers.push_back(std::move(pair.b));
+        stop = servers.size() == 4;
+        return std::move(pair.a);
+      },
+      &sink_);
+  const Micros start = clock_.Now();
+  ASSERT_TRUE(device.Run(stop));
+  EXPECT_GE(clock_.Now() - start, 600'000);
+}
+
+TEST_F(LiveDeviceTest, EncoderSettingsAreCheckedBeforeConnecting) {
+  DeviceOptions options;
+  options.width = 192;
+  options.height = 128;
+  options.encoder.extra = "bogus=1";
+  DeviceSession session(options, MakeDisFlow({}), MakeX264Encoder, &clock_);
+  const auto source = MakeSource(1);
+  int attempts = 0;
+  LiveDevice device(
+      {.keep_trying = true}, &session, source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        ++attempts;
+        return Connect();
+      },
+      &sink_);
+  const auto totals = RunToTheEnd(device);
+  ASSERT_FALSE(totals);
+  EXPECT_NE(totals.error().message.find("bogus=1"), std::string::npos) << totals.error().message;
+  EXPECT_EQ(attempts, 0);
+}
+
 TEST_F(LiveDeviceTest, WithoutPaceALostAnswerIsGivenUp) {
   const auto totals = RunLosing(LosingLink::Loses::kAnswer, 200'000);
   ASSERT_TRUE(totals) << totals.error().message;
