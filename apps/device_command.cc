@@ -128,6 +128,10 @@ Status RunDevice(Options options) {
   if (options.json && !labels_on_stdout) fmt::print("{}\n", summary);
   spdlog::info("{} frames, {} keyframes, {:.1f} kb/s of video", totals.frames, totals.keyframes,
                totals.seconds > 0 ? totals.video_bytes * 8e-3 / totals.seconds : 0.0);
+  if (options.check && totals.errors > 0) {
+    return Fail("--check: the server could not use {} of {} keyframes; see the warnings above",
+                totals.errors, totals.keyframes);
+  }
   return OkStatus();
 }
 

@@ -253,6 +253,7 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
               {"dropped", totals.dropped},
               {"reconnects", totals.reconnects},
               {"expired", totals.expired},
+              {"errors", totals.errors},
               {"adaptation",
                {{"decisions", decisions_},
                 {"mean_estimate_kbps", Round(estimate_sum_ / decisions)},

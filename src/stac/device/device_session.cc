@@ -392,7 +392,8 @@ std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
   const auto awaited = awaited_.find(stats.frame);
   if (awaited == awaited_.end()) return std::nullopt;
   if (!stats.error.empty()) {
-    OnKeyframeLost(stats.frame);
+    need_idr_ |= stats.needs_idr();
+    Forget(stats.frame);
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }
   if (stats.dropped()) {

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "stac/base/bounded_queue.h"
 #include "stac/base/log.h"
+#include "stac/base/reason.h"
 #include "stac/device/connector.h"
 
 namespace stac {
@@ -19,6 +21,8 @@ constexpr Micros kLoopWait = 2'000;
 constexpr Micros kIdleWait = 20'000;
 // A paced file that is played later than this skips frames to catch up.
 constexpr Micros kTooLate = 500'000;
+// Kinds of errors of the server that are logged: it may make up new ones for ever.
+constexpr size_t kMostErrorsSaid = 20;
 
 // Says to one thread that another one is done with something.
 class Signal {
@@ -93,6 +97,7 @@ struct LiveDevice::Impl {
   int64_t connection = 0;  // which one
   int64_t expired = 0;     // messages of this link that were noticed
   std::optional<FlowGovernor> governor;
+  std::set<std::string> errors_said;  // without their numbers
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
       : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
@@ -111,6 +116,7 @@ struct LiveDevice::Impl {
   void WaitUntil(Micros time, const std::atomic<bool>& stop);
   void OnFrame(const Frame& frame, Micros available);
   void NoticeExpired(const LinkStats& stats);
+  void NoticeError(const ServerStats& stats);
   void Adapt(const LinkStats& stats);
   void SendLabels(const LinkStats& stats, FrameRecord& record);
   Status Loop(const std::atomic<bool>& stop);
@@ -217,6 +223,7 @@ void LiveDevice::Impl::Absorb(Message message) {
   if (!report) return Disconnect(report.error().message);
   if (!*report) return;
   connector.OnAnswer();
+  if (!(*report)->server.error.empty()) NoticeError((*report)->server);
   sink->OnFeedback(**report);
 }
 
@@ -289,6 +296,14 @@ void LiveDevice::Impl::NoticeExpired(const LinkStats& stats) {
   totals.expired += stats.messages_expired - expired;
   expired = stats.messages_expired;
   session->OnMessagesExpired();
+}
+
+void LiveDevice::Impl::NoticeError(const ServerStats& stats) {
+  ++totals.errors;
+  if (errors_said.size() < kMostErrorsSaid &&
+      errors_said.insert(WithoutNumbers(stats.error)).second) {
+    spdlog::warn("the server could not use keyframe {}: {} (said once)", stats.frame, stats.error);
+  }
 }
 
 void LiveDevice::Impl::Adapt(const LinkStats& stats) {

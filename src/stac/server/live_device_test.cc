@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "live_test_parts.h"
+#include "stac/base/test_log.h"
 
 namespace stac {
 namespace {
@@ -93,6 +94,20 @@ class LosingLink final : public Link {
   Loses loses_;
   FrameId frame_;
   int64_t expired_ = 0;
+};
+
+// Fails at every frame.
+class FailingSegmenter final : public Segmenter {
+ public:
+  const NetworkInfo& info() const override { return fake_.info(); }
+  Result<Segmentation> Run(const Frame& frame) override { return fake_.Run(frame); }
+  Result<Segmentation> RunWithGradient(const Frame& frame, const Objective&) override {
+    return Fail("frame {} is too much", frame.id);
+  }
+  std::unique_ptr<Segmenter> Clone() const override { return std::make_unique<FailingSegmenter>(); }
+
+ private:
+  FakeSegmenter fake_{kClasses};
 };
 
 class LiveDeviceTest : public testing::Test {
@@ -195,6 +210,27 @@ TEST_F(LiveDeviceTest, EncoderSettingsAreCheckedBeforeConnecting) {
   ASSERT_FALSE(totals);
   EXPECT_NE(totals.error().message.find("bogus=1"), std::string::npos) << totals.error().message;
   EXPECT_EQ(attempts, 0);
+}
+
+// Each keyframe is answered with the same words but for its number.
+TEST_F(LiveDeviceTest, WhyKeyframesCouldNotBeUsedIsSaidOnceAndCounted) {
+  const TestLog log;
+  auto segmenter = std::make_unique<FailingSegmenter>();
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  server_ = std::make_unique<LiveServer>(ServerOptions{}, profile, std::move(segmenter),
+                                         MakeVideoDecoder, nullptr, nullptr);
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(5);
+  LiveDevice device(
+      {.pace = false}, session.get(), source.get(), [&] { return Connect(); }, &sink_);
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->errors, 5);
+  server_.reset();  // its threads log
+  const std::string text = log.text();
+  const size_t first = text.find("the server could not use keyframe 0: frame 0 is too much");
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_EQ(text.find("could not use", first + 20), std::string::npos) << text;
 }
 
 TEST_F(LiveDeviceTest, WithoutPaceALostAnswerIsGivenUp) {
