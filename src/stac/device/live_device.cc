@@ -378,6 +378,8 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
 Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
   const SourceInfo& info = source->info();
   const bool pace = options.pace && !info.live;
+  // For files: the server gets the time to answer instead of being outrun.
+  const bool stepped = !options.pace && !info.live;
   const auto interval = static_cast<Micros>(1e6 / info.fps);
   if (options.flow_governor && (pace || info.live)) {
     governor.emplace(*options.flow_governor, 1e3 / info.fps);
@@ -410,10 +412,10 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       WaitUntil(origin + frame.pts, stop);
       available = std::max(origin + frame.pts, item->at);
     }
+    while (stepped && !link && !stop) WaitUntil(clock.Now() + kLoopWait, stop);
     OnFrame(frame, available);
-    // Unpaced runs are for files: give the server time to answer instead of outrunning it. No frame
-    // comes in the meantime that would tell of an answer that never will.
-    if (!options.pace && !info.live) {
+    // No frame comes in the meantime that would tell of an answer that never will.
+    if (stepped) {
       while (!stop && link && (encoding || session->unanswered() > 0)) {
         WaitUntil(clock.Now() + kLoopWait, stop);
         if (link) NoticeExpired(link->Stats());

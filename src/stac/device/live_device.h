@@ -19,7 +19,9 @@ namespace stac {
 struct LiveDeviceOptions {
   Configuration configuration;
   double seconds = 0;  // stop after this much video; 0: at the end of the source
-  bool pace = true;          // files are played at their own rate; false: as fast as possible
+  // Files are played at their own rate; false: as fast as frames are answered, which waits for a
+  // server that is away.
+  bool pace = true;
   bool keep_trying = false;  // wait for the server at the start instead of failing
   Micros keyframe_ttl = 2'000'000;
   // Chooses the configuration once a second instead of the one above; null: it stays. Borrowed.

@@ -212,6 +212,49 @@ TEST_F(LiveDeviceTest, EncoderSettingsAreCheckedBeforeConnecting) {
   EXPECT_EQ(attempts, 0);
 }
 
+// The first attempts fail, and a connection breaks on the way.
+TEST_F(LiveDeviceTest, WithoutPaceFramesWaitForTheServer) {
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(10);
+  int attempts = 0;
+  Link* link = nullptr;
+  LiveDevice device(
+      {.pace = false, .keep_trying = true}, session.get(), source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        if (++attempts < 3) return Fail("nobody there");
+        auto connected = Connect();
+        link = connected.get();
+        return connected;
+      },
+      &sink_);
+  sink_.on_frame = [&](const FrameRecord& record) {
+    if (record.frame == 4) link->Close();
+  };
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 10);
+  EXPECT_EQ(totals->reconnects, 2);
+  EXPECT_EQ(totals->keyframes, 10);
+  EXPECT_EQ(sink_.feedback.size(), 9u);
+}
+
+TEST_F(LiveDeviceTest, StoppingEndsTheWaitForAServer) {
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(10);
+  std::atomic<bool> stop{false};
+  int attempts = 0;
+  LiveDevice device(
+      {.pace = false, .keep_trying = true}, session.get(), source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        stop = ++attempts == 3;
+        return Fail("nobody there");
+      },
+      &sink_);
+  const auto totals = device.Run(stop);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_LE(totals->frames, 1);
+}
+
 // Each keyframe is answered with the same words but for its number.
 TEST_F(LiveDeviceTest, WhyKeyframesCouldNotBeUsedIsSaidOnceAndCounted) {
   const TestLog log;
