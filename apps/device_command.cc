@@ -106,7 +106,7 @@ Status RunDevice(Options options) {
 
   const bool labels_on_stdout = options.files.labels == "-";
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
-                        DeviceRecorder::Create(options.files, true));
+                        DeviceRecorder::Create(options.files, true, &stop_requested));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeVideoEncoder, &clock);
   LiveDeviceOptions live_options{.configuration = configuration,
