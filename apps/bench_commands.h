@@ -17,8 +17,9 @@ Result<std::pair<int, int>> ParseSize(const std::string& text);
 // Processor time of the whole process so far.
 double ProcessCpuMilliseconds();
 
-// By nearest rank, as Percentile in device_files.h, but here in every build; 0 without values.
-double Median(std::vector<double> values);
+// The p-th percentile (0..100) of the values, by nearest rank; 0 without values.
+double Percentile(std::vector<double> values, double p);
+inline double Median(std::vector<double> values) { return Percentile(std::move(values), 50); }
 
 // For printing: two decimals.
 inline double Rounded(double value) { return std::round(value * 100) / 100; }

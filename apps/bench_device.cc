@@ -3,7 +3,6 @@
 
 #include "bench_commands.h"
 #include "command.h"
-#include "device_files.h"
 #include "replay_server.h"
 #include "stac/base/log.h"
 #include "stac/capture/frame_source.h"

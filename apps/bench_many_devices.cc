@@ -9,7 +9,6 @@
 
 #include "bench_commands.h"
 #include "command.h"
-#include "device_files.h"
 #include "network_files.h"
 #include "stac/base/log.h"
 #include "stac/capture/frame_source.h"

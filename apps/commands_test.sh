@@ -38,6 +38,7 @@ grep -q '"mismatched": 0$' "$folder/audit" || fail "the stream is not as planned
 
 refused "cannot open" demo --input /nowhere.mp4
 refused "--x264 goes with --codec h264" device --input synthetic:64x64@10 --codec h265 --x264 psy=1
+refused "bogus=1" device --input synthetic:64x64@10 --wait --x264 bogus=1
 refused "has no name" device --input synthetic:64x64@10 --name ""
 refused "longer than 64" device --input synthetic:64x64@10 --name "$(printf 'x%.0s' {1..65})"
 refused "--keyframe-fps" device --input synthetic:64x64@10 --keyframe-fps 2000
@@ -49,3 +50,11 @@ refused "--budget 1e-30 is out of reach" device --input synthetic:64x64@10 --bud
 refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1
 refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266
+
+# Labels are written before a server is there, too.
+if "$stac" device --input synthetic:64x64@10 --wait --server 127.0.0.1:9 --labels - >/dev/full \
+  2>"$folder/log"; then
+  fail "labels that cannot be written are no error"
+fi
+grep -q "cannot write labels to standard output: No space" "$folder/log" ||
+  fail "it is not said that labels cannot be written: $(tail -5 "$folder/log")"

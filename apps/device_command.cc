@@ -106,7 +106,7 @@ Status RunDevice(Options options) {
 
   const bool labels_on_stdout = options.files.labels == "-";
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
-                        DeviceRecorder::Create(options.files, true));
+                        DeviceRecorder::Create(options.files, true, &stop_requested));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(options.flow_options), MakeVideoEncoder, &clock);
   LiveDeviceOptions live_options{.configuration = configuration,
@@ -128,6 +128,10 @@ Status RunDevice(Options options) {
   if (options.json && !labels_on_stdout) fmt::print("{}\n", summary);
   spdlog::info("{} frames, {} keyframes, {:.1f} kb/s of video", totals.frames, totals.keyframes,
                totals.seconds > 0 ? totals.video_bytes * 8e-3 / totals.seconds : 0.0);
+  if (options.check && totals.errors > 0) {
+    return Fail("--check: the server could not use {} of {} keyframes; see the warnings above",
+                totals.errors, totals.keyframes);
+  }
   return OkStatus();
 }
 

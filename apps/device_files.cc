@@ -1,10 +1,14 @@
 #include "device_files.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <climits>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "stac/base/file.h"
@@ -19,16 +23,10 @@ double Round(double value, double per_unit = 100) {
   return std::round(value * per_unit) / per_unit;
 }
 
-double Mean(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) sum += value;
-  return values.empty() ? 0 : sum / static_cast<double>(values.size());
-}
-
-Json Percentiles(const std::vector<double>& values) {
-  return {{"p50", Round(Percentile(values, 50))},
-          {"p95", Round(Percentile(values, 95))},
-          {"p99", Round(Percentile(values, 99))}};
+Json Percentiles(const Histogram& values) {
+  return {{"p50", Round(values.Percentile(50))},
+          {"p95", Round(values.Percentile(95))},
+          {"p99", Round(values.Percentile(99))}};
 }
 
 std::string Hex(const QpMap& qp) {
@@ -47,20 +45,38 @@ Status OpenForWriting(std::ofstream& out, const std::string& path) {
   return OkStatus();
 }
 
-}  // namespace
-
-double Percentile(std::vector<double> values, double p) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const auto rank = static_cast<size_t>(std::ceil(p / 100 * static_cast<double>(values.size())));
-  return values[std::clamp<size_t>(rank, 1, values.size()) - 1];
+// Whoever reads standard output may stay and take nothing: this waits then, after `stop` for no
+// longer than a second.
+Status WriteToOutput(ByteSpan bytes, const std::atomic<bool>& stop) {
+  while (!bytes.empty()) {
+    pollfd output{.fd = STDOUT_FILENO, .events = POLLOUT};
+    const int ready = poll(&output, 1, 1000);
+    if (ready == 0 && stop) {
+      return Fail("labels are missing on standard output: its reader takes no more");
+    }
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    // So much is taken by a pipe that is ready without waiting for its reader.
+    const size_t chunk = std::min<size_t>(bytes.size(), PIPE_BUF);
+    const ssize_t written = write(STDOUT_FILENO, bytes.data(), chunk);
+    if (written >= 0) {
+      bytes = bytes.subspan(static_cast<size_t>(written));
+    } else if (errno != EINTR && errno != EAGAIN) {
+      return Fail("cannot write labels to standard output: {}",
+                  errno == EPIPE ? "the reader went away" : std::strerror(errno));
+    }
+  }
+  return OkStatus();
 }
 
+}  // namespace
+
 Result<std::unique_ptr<DeviceRecorder>> DeviceRecorder::Create(const DeviceFiles& files,
-                                                               bool show_status) {
+                                                               bool show_status,
+                                                               std::atomic<bool>* stop) {
   std::unique_ptr<DeviceRecorder> recorder(new DeviceRecorder);
   recorder->files_ = files;
   recorder->show_status_ = show_status;
+  recorder->stop_ = stop;
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->stream_, files.stream));
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->plan_, files.plan));
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->log_, files.log));
@@ -81,17 +97,14 @@ Status DeviceRecorder::WriteOne(const LabelJob& job) const {
   ByteWriter out;
   out.U32(static_cast<uint32_t>(png.size()));
   out.Append(png);
-  if (std::fwrite(out.bytes().data(), 1, out.bytes().size(), stdout) != out.bytes().size() ||
-      std::fflush(stdout) != 0) {
-    return Fail("cannot write labels to standard output: the reader went away");
-  }
-  return OkStatus();
+  return WriteToOutput(out.bytes(), *stop_);
 }
 
 void DeviceRecorder::WriteLabels() {
   while (auto job = queue_.Pop()) {
     if (!write_status_) continue;  // keep draining, so that the device never hangs
     write_status_ = WriteOne(*job);
+    if (!write_status_) *stop_ = true;
   }
 }
 
@@ -110,8 +123,8 @@ Status DeviceRecorder::Finish() {
 
 void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
                              const LabelMap& labels) {
-  label_latency_ms_.push_back(record.label_latency_ms);
-  propagate_ms_.push_back(record.propagate_ms);
+  label_latency_ms_.Add(record.label_latency_ms);
+  propagate_ms_.Add(record.propagate_ms);
   if (record.label_age < 0) ++frames_without_labels_;
   if (!files_.labels.empty()) {
     LabelMap copy = labels.empty() ? LabelMap(frame.width(), frame.height(), kUnlabelled) : labels;
@@ -145,16 +158,16 @@ void DeviceRecorder::ShowStatus(const FrameRecord& record) {
              "{}{:6.1f} s  frame {}  labels {} frames old, {:.1f} ms  video {:.0f} kb/s  "
              "keyframes {}{}",
              terminal ? "\r" : "", now, record.frame, record.label_age, record.label_latency_ms,
-             kbps, encode_ms_.size(), terminal ? "\x1b[K" : "\n");
+             kbps, encode_ms_.count(), terminal ? "\x1b[K" : "\n");
   std::fflush(stderr);
 }
 
 void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
                                 ByteSpan access_unit) {
-  encode_ms_.push_back(record.encode_ms);
-  plan_ms_.push_back(record.plan_ms);
-  qp_sum_ += record.mean_qp;
-  scale_sum_ += record.scale;
+  encode_ms_.Add(record.encode_ms);
+  plan_ms_.Add(record.plan_ms);
+  qp_.Add(record.mean_qp);
+  scale_.Add(record.scale);
   status_video_bytes_ += static_cast<int64_t>(record.bytes);
   if (stream_.is_open()) {
     stream_.write(reinterpret_cast<const char*>(access_unit.data()),
@@ -185,10 +198,10 @@ void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob&
 
 void DeviceRecorder::OnFeedback(const FeedbackReport& report) {
   if (report.server.error.empty() && !report.server.dropped()) {
-    keyframe_latency_ms_.push_back(report.latency_ms);
-    decode_ms_.push_back(report.server.decode_ms);
-    forward_ms_.push_back(report.server.forward_ms);
-    gradient_ms_.push_back(report.server.gradient_ms);
+    keyframe_latency_ms_.Add(report.latency_ms);
+    decode_ms_.Add(report.server.decode_ms);
+    forward_ms_.Add(report.server.forward_ms);
+    gradient_ms_.Add(report.server.gradient_ms);
   }
   if (log_.is_open()) {
     log_ << Json{{"feedback", report.frame},     {"latency_ms", Round(report.latency_ms)},
@@ -231,7 +244,6 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
     return totals.seconds > 0 ? Round(static_cast<double>(bytes) * 8e-3 / totals.seconds) : 0;
   };
   const double decisions = std::max(decisions_, 1);
-  const double keyframes = std::max<double>(1, static_cast<double>(encode_ms_.size()));
   return Json{{"frames", totals.frames},
               {"keyframes", totals.keyframes},
               {"fps", Round(fps, 1000)},
@@ -239,21 +251,22 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
               {"video_kbps", kbps(totals.video_bytes)},
               {"label_kbps", kbps(totals.label_bytes)},
               {"feedback_kbps", kbps(totals.feedback_bytes)},
-              {"mean_qp", Round(qp_sum_ / keyframes)},
-              {"mean_scale", Round(scale_sum_ / keyframes, 1000)},
+              {"mean_qp", Round(qp_.mean())},
+              {"mean_scale", Round(scale_.mean(), 1000)},
               {"label_latency_ms", Percentiles(label_latency_ms_)},
               {"keyframe_latency_ms", Percentiles(keyframe_latency_ms_)},
               {"stage_ms",
-               {{"propagate", Round(Mean(propagate_ms_))},
-                {"plan", Round(Mean(plan_ms_))},
-                {"encode", Round(Mean(encode_ms_))},
-                {"decode", Round(Mean(decode_ms_))},
-                {"forward", Round(Mean(forward_ms_))},
-                {"gradient", Round(Mean(gradient_ms_))}}},
+               {{"propagate", Round(propagate_ms_.mean())},
+                {"plan", Round(plan_ms_.mean())},
+                {"encode", Round(encode_ms_.mean())},
+                {"decode", Round(decode_ms_.mean())},
+                {"forward", Round(forward_ms_.mean())},
+                {"gradient", Round(gradient_ms_.mean())}}},
               {"frames_without_labels", frames_without_labels_},
               {"dropped", totals.dropped},
               {"reconnects", totals.reconnects},
               {"expired", totals.expired},
+              {"errors", totals.errors},
               {"adaptation",
                {{"decisions", decisions_},
                 {"mean_estimate_kbps", Round(estimate_sum_ / decisions)},

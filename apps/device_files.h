@@ -1,14 +1,15 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "stac/base/bounded_queue.h"
 #include "stac/base/result.h"
+#include "stac/base/statistics.h"
 #include "stac/device/live_device.h"
 
 namespace stac {
@@ -21,15 +22,15 @@ struct DeviceFiles {
   std::string log;     // JSON lines: every frame, keyframe and round trip
 };
 
-// The p-th percentile (0..100) of the values, by nearest rank; 0 without values.
-double Percentile(std::vector<double> values, double p);
-
 // Collects statistics and writes the files. PNG coding happens on a thread of its own, behind a
-// queue of 64 frames that makes the device wait when the disk cannot keep up: no frame's labels
-// are lost.
+// queue of 64 frames that makes the device wait when the disk or the reader cannot keep up: no
+// frame's labels are lost, and where they cannot be written the run ends.
 class DeviceRecorder final : public DeviceSink {
  public:
-  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files, bool show_status);
+  // `stop` (borrowed) ends the run: it is set when labels cannot be written. Once it is set, a
+  // reader of standard output who takes nothing for a second counts as gone.
+  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files, bool show_status,
+                                                        std::atomic<bool>* stop);
   ~DeviceRecorder() override;
 
   void OnFrame(const FrameRecord& record, const Frame& frame, const LabelMap& labels) override;
@@ -55,14 +56,16 @@ class DeviceRecorder final : public DeviceSink {
 
   DeviceFiles files_;
   bool show_status_ = false;
+  std::atomic<bool>* stop_ = nullptr;
   std::ofstream stream_, plan_, log_;
   BoundedQueue<LabelJob> queue_{64};
   std::thread writer_;
   Status write_status_;
 
-  std::vector<double> label_latency_ms_, keyframe_latency_ms_;
-  std::vector<double> propagate_ms_, plan_ms_, encode_ms_, decode_ms_, forward_ms_, gradient_ms_;
-  double qp_sum_ = 0, scale_sum_ = 0;
+  // None of these grows: a camera may run for months.
+  Histogram label_latency_ms_, keyframe_latency_ms_;
+  RunningMean propagate_ms_, plan_ms_, encode_ms_, decode_ms_, forward_ms_, gradient_ms_;
+  RunningMean qp_, scale_;
   // Of the adaptation, for its means: seconds, and the sums over them.
   int decisions_ = 0;
   double estimate_sum_ = 0, wanted_qp_sum_ = 0, wanted_fps_sum_ = 0, wanted_scale_sum_ = 0;

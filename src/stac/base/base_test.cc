@@ -1,13 +1,18 @@
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <random>
 
 #include "stac/base/bounded_queue.h"
 #include "stac/base/bytes.h"
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
 #include "stac/base/grid.h"
+#include "stac/base/reason.h"
 #include "stac/base/result.h"
+#include "stac/base/statistics.h"
 #include "stac/base/test_folder.h"
 
 namespace stac {
@@ -74,6 +79,47 @@ TEST(FileTest, WriteIsAtomicAndReadIsBounded) {
   EXPECT_THAT(ReadFile(path, 3).error().message, testing::HasSubstr("more than the 3"));
   EXPECT_THAT(ReadFile(folder / "none").error().message, testing::HasSubstr("no such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST(ReasonTest, OnlyTheNumbersMayDiffer) {
+  EXPECT_EQ(WithoutNumbers("full to 91.5 %"), WithoutNumbers("full to 7 %"));
+  EXPECT_NE(WithoutNumbers("full to 7 %"), WithoutNumbers("no profile 7"));
+}
+
+TEST(StatisticsTest, MeansAndPercentilesOfNoValuesAreZero) {
+  EXPECT_EQ(RunningMean().mean(), 0);
+  EXPECT_EQ(Histogram().Percentile(50), 0);
+}
+
+TEST(StatisticsTest, PercentilesAreWithinHalfAPercent) {
+  std::mt19937 random(5);
+  std::lognormal_distribution<double> spread(3, 2);
+  std::vector<double> values(10001);
+  Histogram histogram;
+  RunningMean mean;
+  double sum = 0;
+  for (double& value : values) {
+    value = spread(random);
+    histogram.Add(value);
+    mean.Add(value);
+    sum += value;
+  }
+  EXPECT_EQ(mean.count(), 10001);
+  EXPECT_DOUBLE_EQ(mean.mean(), sum / 10001);
+  std::sort(values.begin(), values.end());
+  EXPECT_EQ(histogram.Percentile(100), values.back());
+  for (const double p : {0.5, 5.0, 50.0, 95.0, 99.0}) {
+    const double exact = values[static_cast<size_t>(std::ceil(p / 100 * 10001)) - 1];
+    EXPECT_NEAR(histogram.Percentile(p), exact, 0.00501 * exact) << p;
+  }
+}
+
+TEST(StatisticsTest, ValuesOutsideTheBinsKeepTheirPlace) {
+  Histogram histogram;
+  for (const double value : {0.0, 1e-6, 5.0, 1e9}) histogram.Add(value);
+  EXPECT_LE(histogram.Percentile(50), 0.00101);
+  EXPECT_NEAR(histogram.Percentile(75), 5, 0.025);
+  EXPECT_GE(histogram.Percentile(100), 0.99e7);
 }
 
 TEST(ClockTest, VirtualTimeNeverRunsBackwards) {

@@ -5,6 +5,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -17,9 +18,7 @@ namespace stac {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
-// With a live source that sends nothing, and with one that sends nothing that can be decoded
-// (it may be some time to its next keyframe).
-constexpr std::chrono::seconds kPatience{10};
+// With a sender of which nothing can be decoded (it may be some time to its next keyframe).
 constexpr std::chrono::seconds kPicturePatience{30};
 
 // Sources that set their own pace.
@@ -51,6 +50,7 @@ class FfmpegSource final : public FrameSource {
                      ? std::filesystem::path(location).stem().string()
                      : name_;
     info_.live = IsLive(location);
+    may_stall_ = info_.live || location.find("://") != std::string::npos;
   }
 
   Status Open(const std::string& location) {
@@ -63,7 +63,7 @@ class FfmpegSource final : public FrameSource {
     }
     AVFormatContext* context = avformat_alloc_context();
     if (context == nullptr) return Fail("out of memory");
-    context->interrupt_callback = {&FfmpegSource::IsLate, this};
+    context->interrupt_callback = {&FfmpegSource::IsOver, this};
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
     Wait();
     // On failure this frees the context.
@@ -73,6 +73,7 @@ class FfmpegSource final : public FrameSource {
                   name_, Reason(code));
     }
     demuxer_.reset(context);
+    Wait();
     if (code = avformat_find_stream_info(context, nullptr); code < 0) {
       return Fail("cannot read {}: {}", name_, Reason(code));
     }
@@ -113,6 +114,7 @@ class FfmpegSource final : public FrameSource {
   }
 
   const SourceInfo& info() const override { return info_; }
+  void Interrupt() override { interrupted_ = true; }
 
   Result<std::optional<Frame>> Next() override {
     if (options_.max_frames >= 0 && delivered_ >= options_.max_frames) return std::nullopt;
@@ -137,14 +139,19 @@ class FfmpegSource final : public FrameSource {
   }
 
  private:
-  static int IsLate(void* self) {
-    const auto* source = static_cast<FfmpegSource*>(self);
-    return source->info_.live && SteadyClock::now() > source->deadline_ ? 1 : 0;
+  // Whether FFmpeg is to give up what it waits for.
+  static int IsOver(void* self) {
+    auto* source = static_cast<FfmpegSource*>(self);
+    if (source->may_stall_ && SteadyClock::now() > source->deadline_) source->late_ = true;
+    return source->late_ || source->interrupted_ ? 1 : 0;
   }
-  void Wait() { deadline_ = SteadyClock::now() + kPatience; }
+  void Wait() {
+    const std::chrono::duration<double> patience(options_.patience_s);
+    deadline_ = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(patience);
+  }
   std::string Reason(int code) const {
-    return code == AVERROR_EXIT ? fmt::format("it sent nothing for {} s", kPatience.count())
-                                : FfmpegError(code);
+    return late_ ? fmt::format("it sent nothing for {:g} s", options_.patience_s)
+                 : FfmpegError(code);
   }
 
   void FillInfo(AVStream& stream) {
@@ -181,14 +188,15 @@ class FfmpegSource final : public FrameSource {
         ReportDamage();
         continue;
       }
-      if (info_.live && SteadyClock::now() > picture_deadline) {
+      if (may_stall_ && SteadyClock::now() > picture_deadline) {
         return Fail("{} sent no picture that can be decoded for {} s", name_,
                     kPicturePatience.count());
       }
       Wait();
       code = av_read_frame(demuxer_.get(), packet_.get());
       if (code == AVERROR(EAGAIN)) continue;
-      if (code == AVERROR_EOF) {
+      if (interrupted_) return false;
+      if (code == AVERROR_EOF && !late_) {  // some formats end where they are given up
         avcodec_send_packet(decoder_.get(), nullptr);
         continue;
       }
@@ -227,6 +235,9 @@ class FfmpegSource final : public FrameSource {
   SourceOptions options_;
   std::string name_;
   SourceInfo info_;
+  bool may_stall_ = false;  // somebody sends, who may stop without a word
+  std::atomic<bool> interrupted_{false};
+  std::atomic<bool> late_{false};  // nothing came in time
   FfmpegPtr<AVFormatContext> demuxer_;
   FfmpegPtr<AVCodecContext> decoder_;
   FfmpegPtr<AVPacket> packet_;

@@ -13,9 +13,9 @@ namespace stac {
 //   converted with matrix and range kept; RGB, and matrices other than BT.601 and BT.709, become
 //   bt709/limited. Where the stream does not say its matrix, it is taken as BT.709 above 576 lines
 //   or from 1280 columns on, else as BT.601 (as players do), which is logged.
-// frame_count comes from the container, or from its duration: nominal. A live source that sends
-// nothing for 10 s, or no picture for 30 s, gives an error; so does a change of size. Damaged
-// packets are skipped (logged once).
+// frame_count comes from the container, or from its duration: nominal. A camera or a URL that sends
+// nothing for SourceOptions::patience_s, or no picture for 30 s, gives an error; so does a change
+// of size. Damaged packets are skipped (logged once). Interrupt ends a Next that waits for a URL.
 Result<std::unique_ptr<FrameSource>> OpenFfmpegSource(const std::string& location,
                                                       const SourceOptions& options = {});
 

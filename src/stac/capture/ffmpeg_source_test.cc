@@ -1,9 +1,13 @@
 #include "stac/capture/ffmpeg_source.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
 #include <random>
+#include <thread>
 
 #include "stac/base/file.h"
 #include "stac/capture/ffmpeg_internal.h"
@@ -12,6 +16,36 @@ namespace stac {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Sends a few bytes to the first one who connects, and then nothing more.
+class StallingSender {
+ public:
+  explicit StallingSender(Bytes bytes) : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof(address);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), length), 0);
+    EXPECT_EQ(listen(listener_, 1), 0);
+    getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
+    url_ = fmt::format("tcp://127.0.0.1:{}", ntohs(address.sin_port));
+    sender_ = std::thread([this, bytes = std::move(bytes)] {
+      connection_ = accept(listener_, nullptr, nullptr);
+      EXPECT_EQ(send(connection_, bytes.data(), bytes.size(), 0),
+                static_cast<ssize_t>(bytes.size()));
+    });
+  }
+  ~StallingSender() {
+    sender_.join();
+    close(connection_);
+    close(listener_);
+  }
+  const std::string& url() const { return url_; }
+
+ private:
+  int listener_;
+  int connection_ = -1;
+  std::string url_;
+  std::thread sender_;
+};
 
 class FfmpegSourceTest : public testing::Test {
  protected:
@@ -47,6 +81,11 @@ class FfmpegSourceTest : public testing::Test {
     const fs::path path = folder_ / "raw.y4m";
     EXPECT_TRUE(WriteFile(path, ByteSpan(bytes)));
     return path.string();
+  }
+
+  std::unique_ptr<StallingSender> SendThreeFrames() {
+    return std::make_unique<StallingSender>(
+        ReadFile(RawVideo(48, 32, 3, "C420jpeg", 24, 16)).value());
   }
 
   fs::path folder_;
@@ -199,6 +238,29 @@ TEST_F(FfmpegSourceTest, ProblemsAreSaid) {
   const auto small = OpenFfmpegSource(RawVideo(14, 14, 1, "C420jpeg", 7, 7));
   ASSERT_FALSE(small);
   EXPECT_NE(small.error().message.find("14x14"), std::string::npos);
+}
+
+TEST_F(FfmpegSourceTest, AUrlThatSendsNothingMoreIsAnError) {
+  const auto sender = SendThreeFrames();
+  auto source = OpenFfmpegSource(sender->url(), {.patience_s = 0.5});
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE((*source)->Next().value());
+  const auto next = (*source)->Next();
+  ASSERT_FALSE(next);
+  EXPECT_NE(next.error().message.find("it sent nothing for 0.5 s"), std::string::npos)
+      << next.error().message;
+}
+
+TEST_F(FfmpegSourceTest, InterruptEndsANextThatWaits) {
+  auto sender = SendThreeFrames();
+  auto source = OpenFfmpegSource(sender->url(), {.patience_s = 3600});
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE((*source)->Next().value());
+  auto next = std::async(std::launch::async, [&] { return (*source)->Next(); });
+  (*source)->Interrupt();
+  EXPECT_EQ(next.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  sender.reset();
+  EXPECT_EQ(next.get().value(), std::nullopt);
 }
 
 TEST_F(FfmpegSourceTest, PasswordsStayOutOfNamesAndErrors) {

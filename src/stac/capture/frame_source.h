@@ -21,13 +21,17 @@ struct SourceInfo {
 };
 
 // Delivers frames as I420 with ids 0, 1, 2, ... and presentation times from 0.
-// Not thread-safe; one reader.
+// Not thread-safe, except for Interrupt; one reader.
 class FrameSource {
  public:
   virtual ~FrameSource() = default;
   virtual const SourceInfo& info() const = 0;
   // The next frame; nullopt at the end.
   virtual Result<std::optional<Frame>> Next() = 0;
+  // Ends the source from another thread: a Next that waits for a camera or a sender returns soon,
+  // and it and later ones may give the end or an error. Sources that never wait need not do
+  // anything.
+  virtual void Interrupt() {}
   // Human labels (or exact ones, for synthetic scenes) of the frame delivered last, where the
   // source has them.
   virtual std::optional<LabelMap> Labels() { return std::nullopt; }
@@ -41,6 +45,7 @@ struct SourceOptions {
   int64_t max_frames = -1;  // after first_frame; -1: all
   int frame_step = 1;       // deliver every n-th frame; fps is divided by it
   double folder_fps = 15;   // for image folders, which carry no rate
+  double patience_s = 10;   // a camera or URL that sends nothing for so long is an error
   std::string exclude;      // image folders: pictures whose file name contains this are left out
 };
 

@@ -5,6 +5,7 @@
 
 #include "stac/base/clock.h"
 #include "stac/base/log.h"
+#include "stac/base/reason.h"
 
 namespace stac {
 namespace {
@@ -35,26 +36,30 @@ Result<Connection> Connector::ConnectOnce(const Hello& hello) const {
   return Fail("the server took the connection but did not answer within 10 s; see its log");
 }
 
-void Connector::Start(const Hello& hello) {
+void Connector::Start(const Hello& hello, const std::string& known_reason) {
   Stop();
   stop_ = false;
-  thread_ = std::thread([this, hello] { Loop(hello); });
+  thread_ = std::thread([this, hello, known_reason] { Loop(hello, known_reason); });
 }
 
-void Connector::Loop(const Hello& hello) {
-  Micros wait = kFirstWait;
-  while (!stop_) {
+void Connector::Loop(const Hello& hello, std::string known_reason) {
+  for (;;) {
+    for (Micros waited = 0; waited < wait_ && !stop_; waited += 20'000) {
+      std::this_thread::sleep_for(std::chrono::microseconds(20'000));
+    }
+    if (stop_) return;
+    wait_ = std::clamp(2 * wait_, kFirstWait, kLongestWait);
     auto connection = ConnectOnce(hello);
     if (connection) {
       std::lock_guard lock(mutex_);
       made_ = std::move(*connection);
       return;
     }
-    spdlog::debug("reconnecting: {}", connection.error().message);
-    for (Micros waited = 0; waited < wait && !stop_; waited += 20'000) {
-      std::this_thread::sleep_for(std::chrono::microseconds(20'000));
-    }
-    wait = std::min(2 * wait, kLongestWait);
+    if (stop_) return;  // it was given up, which is no reason
+    const std::string& reason = connection.error().message;
+    if (WithoutNumbers(reason) == WithoutNumbers(known_reason)) continue;
+    spdlog::warn("not connected: {}; trying again", reason);
+    known_reason = reason;
   }
 }
 

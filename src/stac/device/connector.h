@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "stac/base/result.h"
@@ -19,8 +20,9 @@ struct Connection {
   Welcome welcome;
 };
 
-// Connects to the server, and in the background again and again with back-off (0.2 s doubling to
-// 5 s) after a loss, so that the device's loop never waits for it.
+// Connects to the server, and in the background again and again after a loss, so that the device's
+// loop never waits for it. Between attempts it waits for 0.2 s, doubling to 5 s until a connection
+// was good for something (OnAnswer). Why an attempt failed is logged whenever the reason changes.
 class Connector {
  public:
   using Connect = std::function<Result<std::unique_ptr<Link>>()>;
@@ -30,18 +32,24 @@ class Connector {
 
   // One attempt, on the caller's thread. A refusal by the server is an error.
   Result<Connection> ConnectOnce(const Hello& hello) const;
-  // Starts trying in the background, unless it is already.
-  void Start(const Hello& hello);
+  // Starts trying in the background, unless it is already. `known_reason` has been logged.
+  void Start(const Hello& hello, const std::string& known_reason = {});
   // The connection made in the background, if there is one by now.
   std::optional<Connection> Poll();
+  // The server has answered over the last connection: after its loss the first attempt is made at
+  // once. Not while attempts are made.
+  void OnAnswer() { wait_ = 0; }
+  // Before the next attempt. Not while attempts are made.
+  Micros wait() const { return wait_; }
   void Stop();
 
  private:
-  void Loop(const Hello& hello);
+  void Loop(const Hello& hello, std::string known_reason);
 
   Connect connect_;
   std::thread thread_;
   std::atomic<bool> stop_{false};
+  Micros wait_ = 0;
   std::mutex mutex_;
   std::optional<Connection> made_;
 };

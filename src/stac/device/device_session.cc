@@ -50,6 +50,23 @@ DeviceSession::DeviceSession(DeviceOptions options, std::unique_ptr<OpticalFlow>
 
 DeviceSession::~DeviceSession() = default;
 
+// Without size and matrices.
+EncoderOptions DeviceSession::EncoderSettings() const {
+  EncoderOptions encoder = options_.encoder;
+  encoder.fps = options_.fps;
+  encoder.color = options_.color;
+  encoder.want_reconstruction |= options_.hash_reconstruction || options_.refine_residual;
+  return encoder;
+}
+
+Status DeviceSession::CheckEncoder() const {
+  EncoderOptions encoder = EncoderSettings();
+  encoder.width = coded_size().width;
+  encoder.height = coded_size().height;
+  STAC_ASSIGN_OR_RETURN(const auto opened, encoders_(encoder));
+  return OkStatus();
+}
+
 Hello DeviceSession::MakeHello() const {
   Hello hello;
   hello.device = options_.name;
@@ -77,10 +94,7 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
   }
   const bool first = class_count_ == 0;
   if (first || ProfileHash(profile) != ProfileHash(profile_)) {
-    EncoderOptions encoder = options_.encoder;
-    encoder.fps = options_.fps;
-    encoder.color = options_.color;
-    encoder.want_reconstruction |= options_.hash_reconstruction || options_.refine_residual;
+    EncoderOptions encoder = EncoderSettings();
     STAC_ASSIGN_OR_RETURN(matrices_, ChooseMatrices(options_.matrices, profile));
     encoder.matrices = matrices_;
     {
@@ -378,7 +392,8 @@ std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
   const auto awaited = awaited_.find(stats.frame);
   if (awaited == awaited_.end()) return std::nullopt;
   if (!stats.error.empty()) {
-    OnKeyframeLost(stats.frame);
+    need_idr_ |= stats.needs_idr();
+    Forget(stats.frame);
     return FeedbackReport{.frame = stats.frame, .server = stats};
   }
   if (stats.dropped()) {

@@ -97,6 +97,9 @@ class DeviceSession {
   ~DeviceSession();
 
   // --- connecting ---
+  // Opens an encoder for a moment, as OnWelcome does it, but without the profile's matrices:
+  // settings that no server can help with are errors before there is one.
+  Status CheckEncoder() const;
   Hello MakeHello() const;
   // Checks the answer and builds the encoder. Fails if refused or if the profile does not fit.
   Status OnWelcome(const Welcome& welcome);
@@ -200,6 +203,7 @@ class DeviceSession {
   LevelMap LevelsInNow() const;
   LevelMap Refined(const LevelMap& levels, const Frame& coded);
   Size full_size() const { return {options_.width, options_.height}; }
+  EncoderOptions EncoderSettings() const;
   Status OpenEncoder(Size size);
 
   DeviceOptions options_;

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <utility>
 
 #include "stac/base/bounded_queue.h"
 #include "stac/base/log.h"
+#include "stac/base/reason.h"
 #include "stac/device/connector.h"
 
 namespace stac {
@@ -19,6 +21,8 @@ constexpr Micros kLoopWait = 2'000;
 constexpr Micros kIdleWait = 20'000;
 // A paced file that is played later than this skips frames to catch up.
 constexpr Micros kTooLate = 500'000;
+// Kinds of errors of the server that are logged: it may make up new ones for ever.
+constexpr size_t kMostErrorsSaid = 20;
 
 // Says to one thread that another one is done with something.
 class Signal {
@@ -93,6 +97,7 @@ struct LiveDevice::Impl {
   int64_t connection = 0;  // which one
   int64_t expired = 0;     // messages of this link that were noticed
   std::optional<FlowGovernor> governor;
+  std::set<std::string> errors_said;  // without their numbers
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
       : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
@@ -111,6 +116,7 @@ struct LiveDevice::Impl {
   void WaitUntil(Micros time, const std::atomic<bool>& stop);
   void OnFrame(const Frame& frame, Micros available);
   void NoticeExpired(const LinkStats& stats);
+  void NoticeError(const ServerStats& stats);
   void Adapt(const LinkStats& stats);
   bool MayCode(const LinkStats& stats);
   void SendLabels(const LinkStats& stats, FrameRecord& record);
@@ -216,7 +222,10 @@ void LiveDevice::Impl::Absorb(Message message) {
   }
   auto report = session->OnMessage(message);
   if (!report) return Disconnect(report.error().message);
-  if (*report) sink->OnFeedback(**report);
+  if (!*report) return;
+  connector.OnAnswer();
+  if (!(*report)->server.error.empty()) NoticeError((*report)->server);
+  sink->OnFeedback(**report);
 }
 
 void LiveDevice::Impl::AbsorbDecoded() {
@@ -288,6 +297,14 @@ void LiveDevice::Impl::NoticeExpired(const LinkStats& stats) {
   totals.expired += stats.messages_expired - expired;
   expired = stats.messages_expired;
   session->OnMessagesExpired();
+}
+
+void LiveDevice::Impl::NoticeError(const ServerStats& stats) {
+  ++totals.errors;
+  if (errors_said.size() < kMostErrorsSaid &&
+      errors_said.insert(WithoutNumbers(stats.error)).second) {
+    spdlog::warn("the server could not use keyframe {}: {} (said once)", stats.frame, stats.error);
+  }
 }
 
 void LiveDevice::Impl::Adapt(const LinkStats& stats) {
@@ -373,6 +390,8 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
 Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
   const SourceInfo& info = source->info();
   const bool pace = options.pace && !info.live;
+  // For files: the server gets the time to answer instead of being outrun.
+  const bool stepped = !options.pace && !info.live;
   const auto interval = static_cast<Micros>(1e6 / info.fps);
   if (options.flow_governor && (pace || info.live)) {
     governor.emplace(*options.flow_governor, 1e3 / info.fps);
@@ -405,10 +424,10 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       WaitUntil(origin + frame.pts, stop);
       available = std::max(origin + frame.pts, item->at);
     }
+    while (stepped && !link && !stop) WaitUntil(clock.Now() + kLoopWait, stop);
     OnFrame(frame, available);
-    // Unpaced runs are for files: give the server time to answer instead of outrunning it. No frame
-    // comes in the meantime that would tell of an answer that never will.
-    if (!options.pace && !info.live) {
+    // No frame comes in the meantime that would tell of an answer that never will.
+    if (stepped) {
       while (!stop && link && (encoding || session->unanswered() > 0)) {
         WaitUntil(clock.Now() + kLoopWait, stop);
         if (link) NoticeExpired(link->Stats());
@@ -441,6 +460,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
         .base_qp = start.base_qp, .keyframe_fps = start.keyframe_fps, .scale = start.scale};
   }
   impl.session->Configure(impl.options.configuration);
+  STAC_RETURN_IF_ERROR(impl.session->CheckEncoder());
   auto first = impl.connector.ConnectOnce(impl.session->MakeHello());
   if (first) {
     impl.link = std::move(first->link);
@@ -448,7 +468,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
     impl.Send(impl.options.configuration, impl.totals.video_bytes, 0);
   } else if (impl.options.keep_trying) {
     spdlog::warn("{}; trying again", first.error().message);
-    impl.connector.Start(impl.session->MakeHello());
+    impl.connector.Start(impl.session->MakeHello(), first.error().message);
   } else {
     return tl::unexpected<Error>(std::move(first).error());
   }
@@ -462,6 +482,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   impl.encoded.Close();
   impl.to_decode.Close();
   impl.decoded.Close();
+  impl.source->Interrupt();
   capture.join();
   encode.join();
   decode.join();

@@ -18,8 +18,10 @@ namespace stac {
 
 struct LiveDeviceOptions {
   Configuration configuration;
-  double seconds = 0;        // stop after this much video; 0: at the end of the source
-  bool pace = true;          // files are played at their own rate; false: as fast as possible
+  double seconds = 0;  // stop after this much video; 0: at the end of the source
+  // Files are played at their own rate; false: as fast as frames are answered, which waits for a
+  // server that is away.
+  bool pace = true;
   bool keep_trying = false;  // wait for the server at the start instead of failing
   Micros keyframe_ttl = 2'000'000;
   // Chooses the configuration once a second instead of the one above; null: it stays. Borrowed.
@@ -71,6 +73,7 @@ struct DeviceTotals {
   int64_t dropped = 0;  // captured but skipped because the device fell behind
   int64_t reconnects = 0;
   int64_t expired = 0;      // messages that the link dropped because they waited for too long
+  int64_t errors = 0;       // keyframes that the server could not use
   int64_t video_bytes = 0;  // whole messages, as on the wire
   int64_t label_bytes = 0;
   int64_t feedback_bytes = 0;
@@ -91,7 +94,8 @@ class LiveDevice {
              Connect connect, DeviceSink* sink);
   ~LiveDevice();
 
-  // Fails if the server cannot be reached or refuses at the start, or if the source breaks.
+  // Fails if the encoder's settings are refused, if the server cannot be reached or refuses at the
+  // start, or if the source breaks.
   Result<DeviceTotals> Run(const std::atomic<bool>& stop);
 
  private:

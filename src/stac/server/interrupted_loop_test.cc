@@ -80,6 +80,22 @@ TEST(InterruptedLoopTest, RefusalsSayWhy) {
       HasSubstr("too many devices"));
 }
 
+TEST(InterruptedLoopTest, OnlyKeyframesThatWereNotDecodedNeedAnIdr) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(4);
+  loop.Advance(frames[0]);
+  for (const double decode_ms : {2.0, 0.0}) {
+    const Frame& frame = frames[decode_ms > 0 ? 1 : 2];
+    ASSERT_FALSE(loop.Advance(frame, /*answer=*/false).job->force_idr);
+    const auto report = loop.device->OnMessage(
+        ServerStats{.frame = frame.id, .decode_ms = decode_ms, .error = "out of memory"});
+    ASSERT_TRUE(report && *report);
+    EXPECT_EQ(loop.device->unanswered(), 0);
+  }
+  EXPECT_TRUE(loop.Advance(frames[3]).job->force_idr);
+}
+
 TEST(InterruptedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {
   TestLoop loop;
   ASSERT_TRUE(loop.Connect());

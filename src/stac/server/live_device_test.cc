@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "live_test_parts.h"
+#include "stac/base/test_log.h"
 
 namespace stac {
 namespace {
@@ -32,6 +33,27 @@ class Camera final : public FrameSource {
  private:
   std::unique_ptr<FrameSource> source_ = MakeSource(1'000'000);
   SourceInfo info_;
+};
+
+// A source of one frame, after which nothing comes until it is interrupted.
+class StalledCamera final : public FrameSource {
+ public:
+  const SourceInfo& info() const override { return source_->info(); }
+  Result<std::optional<Frame>> Next() override {
+    if (std::exchange(delivered_, true)) return interrupted_.Wait(), std::nullopt;
+    return source_->Next();
+  }
+  void Interrupt() override {
+    interrupted_.Set();
+    ++interrupts;
+  }
+
+  int interrupts = 0;
+
+ private:
+  std::unique_ptr<FrameSource> source_ = MakeSource(1);
+  bool delivered_ = false;
+  Signal interrupted_;
 };
 
 // Loses the keyframe or the answer of one frame.
@@ -74,6 +96,20 @@ class LosingLink final : public Link {
   int64_t expired_ = 0;
 };
 
+// Fails at every frame.
+class FailingSegmenter final : public Segmenter {
+ public:
+  const NetworkInfo& info() const override { return fake_.info(); }
+  Result<Segmentation> Run(const Frame& frame) override { return fake_.Run(frame); }
+  Result<Segmentation> RunWithGradient(const Frame& frame, const Objective&) override {
+    return Fail("frame {} is too much", frame.id);
+  }
+  std::unique_ptr<Segmenter> Clone() const override { return std::make_unique<FailingSegmenter>(); }
+
+ private:
+  FakeSegmenter fake_{kClasses};
+};
+
 class LiveDeviceTest : public testing::Test {
  protected:
   LiveDeviceTest() {
@@ -113,6 +149,131 @@ TEST_F(LiveDeviceTest, ACameraIsLeftAfterTheSecondsAskedFor) {
   const auto totals = RunToTheEnd(device);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_GT(totals->frames, 0);
+}
+
+TEST_F(LiveDeviceTest, StoppingInterruptsASourceThatSendsNothing) {
+  const auto session = MakeSession(&clock_);
+  StalledCamera camera;
+  std::atomic<bool> stop{false};
+  sink_.on_frame = [&](const FrameRecord&) { stop = true; };
+  LiveDevice device(
+      {}, session.get(), &camera, [&] { return Connect(); }, &sink_);
+  const auto totals = device.Run(stop);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 1);
+  EXPECT_EQ(camera.interrupts, 1);
+}
+
+// The waits are 0, 0.2 and 0.4 s: no server is asked at once for ever.
+TEST_F(LiveDeviceTest, AServerThatSendsItAwayIsAskedLessAndLess) {
+  const Profile profile = UncalibratedProfile("fake", "0", kClasses);
+  std::vector<std::unique_ptr<Link>> servers;
+  std::atomic<bool> stop{false};
+  const auto session = MakeSession(&clock_);
+  Camera camera;
+  LiveDevice device(
+      {}, session.get(), &camera,
+      [&]() -> Result<std::unique_ptr<Link>> {
+        LinkPair pair = MakeLoopback();
+        EXPECT_TRUE(pair.b->Send(Serialize(Welcome{.accepted = true,
+                                                   .network = "fake",
+                                                   .class_count = kClasses,
+                                                   .profile_json = ToJson(profile)}),
+                                 0));
+        EXPECT_TRUE(pair.b->Send(Serialize(Bye{.reason = "not you"}), 0));
+        servers.push_back(std::move(pair.b));
+        stop = servers.size() == 4;
+        return std::move(pair.a);
+      },
+      &sink_);
+  const Micros start = clock_.Now();
+  ASSERT_TRUE(device.Run(stop));
+  EXPECT_GE(clock_.Now() - start, 600'000);
+}
+
+TEST_F(LiveDeviceTest, EncoderSettingsAreCheckedBeforeConnecting) {
+  DeviceOptions options;
+  options.width = 192;
+  options.height = 128;
+  options.encoder.extra = "bogus=1";
+  DeviceSession session(options, MakeDisFlow({}), MakeX264Encoder, &clock_);
+  const auto source = MakeSource(1);
+  int attempts = 0;
+  LiveDevice device(
+      {.keep_trying = true}, &session, source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        ++attempts;
+        return Connect();
+      },
+      &sink_);
+  const auto totals = RunToTheEnd(device);
+  ASSERT_FALSE(totals);
+  EXPECT_NE(totals.error().message.find("bogus=1"), std::string::npos) << totals.error().message;
+  EXPECT_EQ(attempts, 0);
+}
+
+// The first attempts fail, and a connection breaks on the way.
+TEST_F(LiveDeviceTest, WithoutPaceFramesWaitForTheServer) {
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(10);
+  int attempts = 0;
+  Link* link = nullptr;
+  LiveDevice device(
+      {.pace = false, .keep_trying = true}, session.get(), source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        if (++attempts < 3) return Fail("nobody there");
+        auto connected = Connect();
+        link = connected.get();
+        return connected;
+      },
+      &sink_);
+  sink_.on_frame = [&](const FrameRecord& record) {
+    if (record.frame == 4) link->Close();
+  };
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 10);
+  EXPECT_EQ(totals->reconnects, 2);
+  EXPECT_EQ(totals->keyframes, 10);
+  EXPECT_EQ(sink_.feedback.size(), 9u);
+}
+
+TEST_F(LiveDeviceTest, StoppingEndsTheWaitForAServer) {
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(10);
+  std::atomic<bool> stop{false};
+  int attempts = 0;
+  LiveDevice device(
+      {.pace = false, .keep_trying = true}, session.get(), source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        stop = ++attempts == 3;
+        return Fail("nobody there");
+      },
+      &sink_);
+  const auto totals = device.Run(stop);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_LE(totals->frames, 1);
+}
+
+// Each keyframe is answered with the same words but for its number.
+TEST_F(LiveDeviceTest, WhyKeyframesCouldNotBeUsedIsSaidOnceAndCounted) {
+  const TestLog log;
+  auto segmenter = std::make_unique<FailingSegmenter>();
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  server_ = std::make_unique<LiveServer>(ServerOptions{}, profile, std::move(segmenter),
+                                         MakeVideoDecoder, nullptr, nullptr);
+  const auto session = MakeSession(&clock_);
+  const auto source = MakeSource(5);
+  LiveDevice device(
+      {.pace = false}, session.get(), source.get(), [&] { return Connect(); }, &sink_);
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->errors, 5);
+  server_.reset();  // its threads log
+  const std::string text = log.text();
+  const size_t first = text.find("the server could not use keyframe 0: frame 0 is too much");
+  ASSERT_NE(first, std::string::npos) << text;
+  EXPECT_EQ(text.find("could not use", first + 20), std::string::npos) << text;
 }
 
 TEST_F(LiveDeviceTest, WithoutPaceALostAnswerIsGivenUp) {

@@ -94,7 +94,9 @@ struct ServerStats {
   double forward_ms = 0;  // 0: the network never saw the keyframe
   double gradient_ms = 0;
   int queue = 0;      // keyframes waiting, all devices
-  std::string error;  // not empty: the frame could not be used; send an IDR
+  std::string error;  // not empty: the frame could not be used
+  // The frame was not decoded, so those after it cannot be either, up to an IDR.
+  bool needs_idr() const { return !error.empty() && decode_ms == 0; }
   // Answered without labels, because newer keyframes came while too many were waiting. It was
   // decoded, and older ones may still be answered with labels.
   bool dropped() const { return error.empty() && forward_ms == 0; }
