@@ -83,10 +83,6 @@ Hello DeviceSession::MakeHello() const {
 
 Status DeviceSession::OnWelcome(const Welcome& welcome) {
   if (!welcome.accepted) return Fail("the server refused this device: {}", welcome.reason);
-  if (welcome.version != kProtocolVersion) {
-    return Fail("the server speaks protocol {}, this device {}: update the older of the two",
-                welcome.version, kProtocolVersion);
-  }
   STAC_ASSIGN_OR_RETURN(Profile profile, ProfileFromJson(welcome.profile_json));
   if (profile.class_count != welcome.class_count) {
     return Fail("the server's profile is for {} classes, its network has {}: calibrate again",
@@ -252,7 +248,16 @@ Result<EncodedFrame> DeviceSession::Encode(const KeyframeJob& job) {
   if (!encoder_ || Size{encoder_options_.width, encoder_options_.height} != size) {
     STAC_RETURN_IF_ERROR(OpenEncoder(size));
   }
-  return encoder_->Encode(job.frame, job.qp.empty() ? nullptr : &job.qp, job.force_idr);
+  STAC_ASSIGN_OR_RETURN(
+      EncodedFrame coded,
+      encoder_->Encode(job.frame, job.qp.empty() ? nullptr : &job.qp, job.force_idr));
+  if (coded.access_unit.size() > kMaxPayloadBytes) {
+    return Fail(
+        "{} bytes are more than the {} that a message may carry; choose a higher --qp, or "
+        "--max-width",
+        coded.access_unit.size(), kMaxPayloadBytes);
+  }
+  return coded;
 }
 
 CodedFrame DeviceSession::MakeMessage(const KeyframeJob& job, EncodedFrame coded) {

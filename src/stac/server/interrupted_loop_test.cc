@@ -1,6 +1,7 @@
 // The closed loop when answers are late, lost or refused, and when the server goes away.
 #include <gmock/gmock.h>
 
+#include "stac/flow/optical_flow.h"
 #include "test_loop.h"
 
 namespace stac {
@@ -72,12 +73,40 @@ TEST(InterruptedLoopTest, RefusalsSayWhy) {
   hello = loop.device->MakeHello();
   hello.width = 8192;
   EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("smaller size"));
-  hello = loop.device->MakeHello();
-  hello.version = 99;
-  EXPECT_THAT(loop.server->OnHello(hello).reason, HasSubstr("protocol"));
   EXPECT_THAT(
       loop.device->OnWelcome({.accepted = false, .reason = "too many devices"}).error().message,
       HasSubstr("too many devices"));
+}
+
+// Codes everything to one byte more than a message carries.
+class BoundlessEncoder final : public VideoEncoder {
+ public:
+  Result<EncodedFrame> Encode(const Frame&, const QpMap*, bool) override {
+    EncodedFrame coded;
+    coded.access_unit.resize(kMaxPayloadBytes + 1);
+    return coded;
+  }
+  Status SetBitrate(double) override { return OkStatus(); }
+  std::string Describe() const override { return "boundless"; }
+};
+
+TEST(InterruptedLoopTest, AKeyframeThatNoMessageCarriesIsAnError) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto encoders = [](const EncoderOptions&) -> Result<std::unique_ptr<VideoEncoder>> {
+    return std::make_unique<BoundlessEncoder>();
+  };
+  DeviceOptions options;
+  options.width = TestLoop::kWidth;
+  options.height = TestLoop::kHeight;
+  DeviceSession device(options, MakeDisFlow({}), encoders, &loop.clock);
+  ASSERT_TRUE(device.OnWelcome(loop.server->OnHello(device.MakeHello())));
+  device.OnFrame(Street(1)[0]);
+  const auto job = device.PlanKeyframe();
+  ASSERT_TRUE(job);
+  const auto coded = device.Encode(*job);
+  ASSERT_FALSE(coded);
+  EXPECT_THAT(coded.error().message, HasSubstr("higher --qp"));
 }
 
 TEST(InterruptedLoopTest, OnlyKeyframesThatWereNotDecodedNeedAnIdr) {

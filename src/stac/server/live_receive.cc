@@ -24,8 +24,11 @@ bool LiveServer::Impl::Greet(Peer& peer) {
     auto message = Parse(**received);
     const auto* hello = message ? std::get_if<Hello>(&*message) : nullptr;
     if (hello == nullptr) {
-      spdlog::warn("{}: the first message is not a hello: {}", peer.name,
-                   message ? "another kind" : message.error().message);
+      const std::string reason =
+          message ? "the first message is not a hello" : message.error().message;
+      spdlog::warn("{}: refused: {}", peer.name, reason);
+      Send(peer, Welcome{.reason = reason});  // tells devices of another version this one's
+      peer.link->Wait(kReceiveWait);          // lets it go out before the link closes
       return false;
     }
     Welcome welcome = peer.session->OnHello(*hello);

@@ -51,7 +51,9 @@ void LiveServer::Impl::SendAnswer(Served& served) {
           : Result<ServerAnswer>(tl::unexpected<Error>(served.segmentation.error()));
   if (!answer) {
     peer.failed.Say(peer.name, id, answer.error().message);
-    Send(peer, ServerStats{.frame = id, .error = answer.error().message});
+    Send(peer,
+         ServerStats{
+             .frame = id, .decode_ms = served.pending.decode_ms, .error = answer.error().message});
     return;
   }
   ServedKeyframe log{.device = peer.name, .stats = answer->stats, .video_bytes = peer.video_bytes};

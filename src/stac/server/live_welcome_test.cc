@@ -93,6 +93,19 @@ TEST(LiveWelcomeTest, NobodyIsTakenInAfterTheEnd) {
   EXPECT_EQ(server->Status().devices, 0);
 }
 
+TEST(LiveWelcomeTest, WhoSpeaksAnotherVersionIsToldWhich) {
+  const auto server = MakeServer(Works, {});
+  LinkPair pair = MakeLoopback();
+  server->Add(std::move(pair.b), "test");
+  ASSERT_TRUE(pair.a->Send(
+      Serialize(Hello{
+          .version = kProtocolVersion + 1, .device = "d", .width = 64, .height = 48, .fps = 30}),
+      0));
+  const auto refusal = Await<Welcome>(*pair.a);
+  EXPECT_FALSE(refusal->accepted);
+  EXPECT_THAT(refusal->reason, HasSubstr("protocol version"));
+}
+
 TEST(LiveWelcomeTest, ASizeThatTheNetworkDoesNotRunAtIsRefused) {
   std::atomic<bool> broken{true};
   const auto large_fails = [&](const Frame& frame) -> Status {

@@ -45,10 +45,6 @@ Welcome ServerSession::OnHello(const Hello& hello) {
     welcome.reason = std::move(reason);
     return welcome;
   };
-  if (hello.version != kProtocolVersion) {
-    return refuse(fmt::format("it speaks protocol {}, this server {}: update the older of the two",
-                              hello.version, kProtocolVersion));
-  }
   if (hello.width > options_.max_width || hello.height > options_.max_height) {
     return refuse(
         fmt::format("frames of {}x{} are larger than the {}x{} accepted here; capture at "

@@ -141,7 +141,8 @@ Status Validate(const Message& message);
 // are cleaned and cut to their limit rather than checked.
 Bytes Serialize(const Message& message);
 
-// Untrusted input: sizes, counts and ranges are checked. Unknown kinds and versions are errors.
+// Untrusted input: sizes, counts and ranges are checked. Unknown kinds and versions are errors; the
+// error names both versions, so any answer to a message of another version tells its sender.
 Result<Message> Parse(ByteSpan bytes);
 
 }  // namespace stac
