@@ -20,7 +20,10 @@ Status WriteProfile(const std::filesystem::path& path, const Profile& profile) {
 }
 
 std::string ProfileHash(const Profile& profile) {
-  const std::string json = ToJson(profile);
+  // Who calibrated it changes nothing: a new revision would make every result another one's.
+  Profile content = profile;
+  content.revision.clear();
+  const std::string json = ToJson(content);
   return HexHash(AsBytes(json));
 }
 

@@ -52,7 +52,8 @@ std::string ToJson(const Profile& profile);              // stable key order, hu
 Result<Profile> ProfileFromJson(std::string_view json);  // untrusted: every field is checked
 Result<Profile> ReadProfile(const std::filesystem::path& path);
 Status WriteProfile(const std::filesystem::path& path, const Profile& profile);
-// Identity of a profile on the wire: hash of its canonical JSON.
+// Identity of a profile, on the wire and among results: hash of its canonical JSON without the
+// revision.
 std::string ProfileHash(const Profile& profile);
 
 // A profile for networks that were never calibrated: JVT matrices, the default ladder.

@@ -62,6 +62,8 @@ TEST(ProfileTest, FileRoundTripAndHash) {
   ASSERT_TRUE(read) << read.error().message;
   Profile other = *read;
   EXPECT_EQ(ProfileHash(other), ProfileHash(SomeProfile()));
+  other.revision = "another";
+  EXPECT_EQ(ProfileHash(other), ProfileHash(SomeProfile()));
   other.gradient_matrices.intra_y4[3] += 1;
   EXPECT_NE(ProfileHash(other), ProfileHash(SomeProfile()));
 }
