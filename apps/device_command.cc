@@ -222,7 +222,8 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_flag("--no-pace", options->no_pace,
                     "Play files frame by frame, each answered before the next");
   command->add_flag("--check", options->check,
-                    "Debug: the server compares its picture with the encoder's, bit for bit");
+                    "Debug: the server compares its picture with the encoder's, bit for bit;\n"
+                    "the run fails if it could not use a keyframe");
   command->add_option("--max-width", options->source.max_width, "Scale larger frames down");
   command->add_option("--max-height", options->source.max_height, "Scale larger frames down");
   command

@@ -1,4 +1,3 @@
-#include <cctype>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -7,6 +6,7 @@
 #include "command.h"
 #include "network_files.h"
 #include "stac/base/file.h"
+#include "stac/base/file_name.h"
 #include "stac/base/log.h"
 #include "stac/capture/image_io.h"
 #include "stac/codec/label_coder.h"
@@ -48,16 +48,6 @@ nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
           {"forward_ms", round(served.stats.forward_ms)},
           {"gradient_ms", round(served.stats.gradient_ms)},
           {"queue", served.stats.queue}};
-}
-
-// A folder for what a device sends. Its name comes from the network.
-std::string FolderName(std::string device) {
-  for (char& c : device) {
-    if (std::isalnum(static_cast<unsigned char>(c)) == 0 && c != '@' && c != '-' && c != '.') {
-      c = '_';
-    }
-  }
-  return device.starts_with('.') ? "_" + device : device;
 }
 
 ObjectiveKind ObjectiveFromName(const std::string& name) {
@@ -113,7 +103,7 @@ Status RunServer(const Options& options) {
       },
       [&](const std::string& device, FrameId frame, const LabelMap& labels) {
         if (options.labels.empty()) return;
-        const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FolderName(device), frame);
+        const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FileNameOf(device), frame);
         if (const Status status = WritePng(path, labels); !status) {
           spdlog::error("{}", status.error().message);
         }

@@ -9,6 +9,7 @@
 #include "stac/base/bytes.h"
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
+#include "stac/base/file_name.h"
 #include "stac/base/grid.h"
 #include "stac/base/reason.h"
 #include "stac/base/result.h"
@@ -79,6 +80,12 @@ TEST(FileTest, WriteIsAtomicAndReadIsBounded) {
   EXPECT_THAT(ReadFile(path, 3).error().message, testing::HasSubstr("more than the 3"));
   EXPECT_THAT(ReadFile(folder / "none").error().message, testing::HasSubstr("no such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST(FileNameTest, WhatOthersNamedStaysInItsFolder) {
+  EXPECT_EQ(FileNameOf("camera-1@10.0.0.5:7331"), "camera-1@10.0.0.5_7331");
+  EXPECT_EQ(FileNameOf("../../etc/x y\n"), "_.._.._etc_x_y_");
+  EXPECT_EQ(FileNameOf(".."), "_..");
 }
 
 TEST(ReasonTest, OnlyTheNumbersMayDiffer) {

@@ -118,7 +118,7 @@ struct LiveDevice::Impl {
   void NoticeExpired(const LinkStats& stats);
   void NoticeError(const ServerStats& stats);
   void Adapt(const LinkStats& stats);
-  bool MayCode(const LinkStats& stats);
+  bool ConfigureKeyframe(const LinkStats& stats);
   void SendLabels(const LinkStats& stats, FrameRecord& record);
   Status Loop(const std::atomic<bool>& stop);
 };
@@ -322,9 +322,9 @@ void LiveDevice::Impl::Adapt(const LinkStats& stats) {
   Send(wanted, ignored, 0);
 }
 
-// Whether a keyframe may go now, which is then planned at its own QP. The server is told of
+// For a keyframe that goes now, which has a QP of its own; false: none may. The server is told of
 // decisions only: levels are offsets from a base QP that travels with them.
-bool LiveDevice::Impl::MayCode(const LinkStats& stats) {
+bool LiveDevice::Impl::ConfigureKeyframe(const LinkStats& stats) {
   if (options.adaptation == nullptr) return true;
   const auto qp = options.adaptation->KeyframeQp(clock.Now(), stats);
   if (!qp) return false;
@@ -375,7 +375,7 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
     SendLabels(stats, record);
     if (link && adaptation != nullptr) Adapt(stats);
   }
-  if (link && !encoding && session->KeyframeDue() && MayCode(stats)) {
+  if (link && !encoding && session->KeyframeDue() && ConfigureKeyframe(stats)) {
     Stopwatch plan;
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;

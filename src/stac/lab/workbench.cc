@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "stac/base/clock.h"
+#include "stac/base/file_name.h"
 #include "stac/base/revision.h"
 #include "stac/capture/frame_scale.h"
 #include "stac/lab/operating_point.h"
@@ -30,7 +31,7 @@ std::filesystem::path CacheFolder(const std::filesystem::path& out,
                                   const std::filesystem::path& given,
                                   const ExperimentSpec& experiment) {
   return (given.empty() ? out / "cache" : given) /
-         fmt::format("{}-{}threads", CodeRevision(), experiment.network_threads);
+         FileNameOf(fmt::format("{}-{}threads", CodeRevision(), experiment.network_threads));
 }
 
 Workbench::Workbench(const ExperimentSpec& experiment, const std::vector<Clip>& clips,

@@ -100,7 +100,7 @@ class TorchSegmenter final : public Segmenter {
         tensor_options_(at::TensorOptions(network_.device)
                             .dtype(network_.double_precision ? at::kDouble : at::kFloat)) {
     const bool float16 = GradientType(network_.info.precision, network_.device) == at::kHalf;
-    if (float16) headroom_ = kHeadroom;
+    headroom_ = usual_headroom_ = float16 ? kHeadroom : 1;
   }
 
   const NetworkInfo& info() const override { return network_.info; }
@@ -143,6 +143,7 @@ class TorchSegmenter final : public Segmenter {
   std::optional<c10::Stream> stream_;  // of a GPU
   // Of what width and height must be multiples, by height and width of the input.
   std::map<std::pair<int64_t, int64_t>, int> multiples_;
+  double usual_headroom_ = 1;
   double headroom_ = 1;  // Magnification is less by so much
 };
 
@@ -296,11 +297,12 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
   return result;
 }
 
-// After a gradient that did not fit 16 bits; false: that was not the reason.
+// After a gradient that did not fit 16 bits; false: that was not the reason, and small gradients of
+// later frames must not vanish for it.
 bool TorchSegmenter::MagnifyLess() {
-  if (network_.info.precision == Precision::kFloat || headroom_ >= kMostHeadroom) return false;
-  headroom_ *= kHeadroomStep;
-  return true;
+  const bool hopeless = network_.info.precision == Precision::kFloat || headroom_ >= kMostHeadroom;
+  headroom_ = hopeless ? usual_headroom_ : headroom_ * kHeadroomStep;
+  return !hopeless;
 }
 
 Result<Segmentation> TorchSegmenter::Checked(Segmentation result) const {
