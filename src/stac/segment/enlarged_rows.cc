@@ -7,14 +7,14 @@
 namespace stac {
 namespace {
 
-// Behind which cell, and how far, something lies: (1 - share) * that cell + share * the next.
-struct Place {
-  int64_t cell = 0;
-  float share = 0;
-};
+// Pixels from cell to cell, rounded.
+int64_t Distance(int64_t cells, int64_t pixels, bool align_corners) {
+  const int64_t gaps = align_corners ? std::max<int64_t>(1, cells - 1) : cells;
+  return std::max<int64_t>(1, (pixels - (align_corners ? 1 : 0) + gaps / 2) / gaps);
+}
 
-// Of pixel `at` of so many, on so many cells. In whole numbers, so that the share is the nearest
-// float to the true one.
+}  // namespace
+
 Place PlaceOf(int64_t at, int64_t cells, int64_t pixels, bool align_corners) {
   if (align_corners && pixels == 1) return {};
   // The distance from the first cell's centre in cells is numerator / denominator.
@@ -24,14 +24,6 @@ Place PlaceOf(int64_t at, int64_t cells, int64_t pixels, bool align_corners) {
   return {cell,
           static_cast<float>(numerator - cell * denominator) / static_cast<float>(denominator)};
 }
-
-// Pixels from cell to cell, rounded.
-int64_t Distance(int64_t cells, int64_t pixels, bool align_corners) {
-  const int64_t gaps = align_corners ? std::max<int64_t>(1, cells - 1) : cells;
-  return std::max<int64_t>(1, (pixels - (align_corners ? 1 : 0) + gaps / 2) / gaps);
-}
-
-}  // namespace
 
 EnlargedRows::EnlargedRows(const at::Tensor& logits, const Enlargement& enlargement, int64_t width)
     : logits_(logits.data_ptr<float>()),

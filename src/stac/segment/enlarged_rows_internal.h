@@ -23,6 +23,17 @@ struct Enlargement {
   bool align_corners = false;
 };
 
+// Behind which cell, and how far, something lies: (1 - share) * that cell + share * the next. Beyond
+// the outer ones, which are repeated, -1 and the last.
+struct Place {
+  int64_t cell = 0;
+  float share = 0;
+};
+
+// Of pixel `at` of so many, on so many cells. In whole numbers, so that the share is the nearest
+// float to the true one.
+Place PlaceOf(int64_t at, int64_t cells, int64_t pixels, bool align_corners);
+
 // The rows of enlarged logits, one at a time, without the others: enlarged, logits are the largest
 // tensor of a pass. Where cells are a whole number of pixels apart, or nearly, every so manieth
 // pixel has neighbouring cells on its left; such pixels are gathered, to be computed several at a

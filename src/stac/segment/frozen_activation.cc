@@ -1,18 +1,19 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
 #include <algorithm>
-#include <utility>
+#include <cstring>
+#include <string>
 #include <vector>
 
+#include "stac/base/wide_vectors.h"
 #include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/layer_history_internal.h"
+#include "stac/segment/map_layout_internal.h"
 
 namespace stac {
 namespace {
-
-using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
 
 // ---- In steps of ATen ----
 
@@ -44,125 +45,205 @@ at::Tensor GradientInSteps(const at::Tensor& by_output, const at::Tensor& x,
 
 // ---- In one pass over floats ----
 
-// Whether the layer's values lie in memory without gaps, and how.
-bool ChannelsSideBySide(const at::Tensor& x) {
-  return !x.is_contiguous() && x.is_contiguous(at::MemoryFormat::ChannelsLast);
-}
-bool InOnePass(const at::Tensor& x) {
-  return x.dim() == 4 && x.device().is_cpu() && x.scalar_type() == at::kFloat &&
-         (x.is_contiguous() || ChannelsSideBySide(x));
-}
+constexpr int64_t kAtOnce = 1 << 14;  // values, of a thread
 
-// What is done to each value of a row of so many channels, one after the other.
+// Of each value of a row.
 struct Parameters {
   std::vector<float> scale, shift, slope;
 
-  Parameters(const FrozenActivation& layer, int64_t channels, int64_t length)
-      : scale(Repeated(layer.scale, 1, channels, length)),
-        shift(Repeated(layer.shift, 0, channels, length)),
-        slope(Repeated(layer.slopes, 1, channels, length)) {}
-
- private:
-  static std::vector<float> Repeated(const at::Tensor& of_channels, float otherwise,
-                                     int64_t channels, int64_t length) {
-    std::vector<float> all(static_cast<size_t>(length), otherwise);
-    if (!of_channels.defined()) return all;
-    const at::Tensor values = of_channels.expand({channels}).contiguous();
-    const float* value = values.data_ptr<float>();
-    for (int64_t i = 0; i < length; ++i) all[i] = value[i % channels];
-    return all;
-  }
+  explicit Parameters(size_t length) : scale(length, 1), shift(length, 0), slope(length, 1) {}
 };
 
-// For each value of x: to = value(x, by, scale, shift, slope).
-template <typename F>
-void ForEachValue(const at::Tensor& x, const at::Tensor& by, const FrozenActivation& layer,
-                  at::Tensor& to, F value) {
-  constexpr int64_t kAtOnce = 1 << 14;
-  const int64_t channels = x.size(1), all = x.numel();
-  if (all == 0) return;
-  const float *from = x.data_ptr<float>(), *by_data = by.data_ptr<float>();
-  float* to_data = to.data_ptr<float>();
-  if (ChannelsSideBySide(x)) {
-    // Short rows of few channels would keep the processor from computing several at a time.
-    const int64_t row = channels * std::max<int64_t>(1, 256 / channels);
-    const Parameters each(layer, channels, row);
-    const float *scale = each.scale.data(), *shift = each.shift.data(), *slope = each.slope.data();
-    const auto rows = [&](int64_t begin, int64_t end) {
-      for (int64_t start = begin * row; start < std::min(end * row, all); start += row) {
-        const int64_t count = std::min(row, all - start);
-        const float* __restrict in = from + start;
-        const float* __restrict by_in = by_data + start;
-        float* __restrict out = to_data + start;
-        for (int64_t j = 0; j < count; ++j)
-          out[j] = value(in[j], by_in[j], scale[j], shift[j], slope[j]);
-      }
-    };
-    at::parallel_for(0, (all + row - 1) / row, std::max<int64_t>(1, kAtOnce / row), rows);
-    return;
+STAC_WIDE_VECTORS
+void AnswerRow(const float* in, const float* scale, const float* shift, const float* slope,
+               int64_t count, float* __restrict out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float t = in[i] * scale[i] + shift[i];
+    out[i] = t > 0 ? t : t * slope[i];
   }
-  const Parameters each(layer, channels, channels);
-  const int64_t plane = all / (x.size(0) * channels);
-  const auto planes = [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const float scale = each.scale[i % channels], shift = each.shift[i % channels],
-                  slope = each.slope[i % channels];
-      const float* __restrict in = from + i * plane;
-      const float* __restrict by_in = by_data + i * plane;
-      float* __restrict out = to_data + i * plane;
-      for (int64_t j = 0; j < plane; ++j) out[j] = value(in[j], by_in[j], scale, shift, slope);
-    }
-  };
-  at::parallel_for(0, x.size(0) * channels, std::max<int64_t>(1, kAtOnce / plane), planes);
 }
 
-at::Tensor AnswerInOnePass(const at::Tensor& x, const FrozenActivation& layer) {
+STAC_WIDE_VECTORS
+void SignRow(const float* in, const float* scale, const float* shift, int64_t count,
+             uint8_t* __restrict above) {
+  for (int64_t i = 0; i < count; ++i) above[i] = in[i] * scale[i] + shift[i] > 0;
+}
+
+STAC_WIDE_VECTORS
+void GradientRow(const float* by, const uint8_t* above, const float* scale, const float* slope,
+                 int64_t count, float* __restrict out) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float by_t = above[i] ? by[i] : by[i] * slope[i];
+    out[i] = by_t * scale[i];
+  }
+}
+
+// Calls row(first value, how many, parameters of each) for all values of a map, in parallel.
+template <typename F>
+void ForEachRow(const at::Tensor& x, const FrozenActivation& layer, F row) {
+  const int64_t channels = x.size(1), all = x.numel();
+  if (all == 0) return;
+  const auto of_channels = [&](const at::Tensor& values) {
+    return values.defined() ? values.expand({channels}).contiguous() : at::Tensor();
+  };
+  const at::Tensor scale = of_channels(layer.scale), shift = of_channels(layer.shift),
+                   slopes = of_channels(layer.slopes);
+  const auto set = [&](Parameters& each, int64_t i, int64_t channel) {
+    if (scale.defined()) each.scale[i] = scale.data_ptr<float>()[channel];
+    if (shift.defined()) each.shift[i] = shift.data_ptr<float>()[channel];
+    if (slopes.defined()) each.slope[i] = slopes.data_ptr<float>()[channel];
+  };
+  if (ChannelsSideBySide(x)) {
+    // Short rows of few channels would keep the processor from computing several at a time.
+    const int64_t length = channels * std::max<int64_t>(1, 256 / channels);
+    Parameters each(static_cast<size_t>(length));
+    for (int64_t i = 0; i < length; ++i) set(each, i, i % channels);
+    at::parallel_for(0, (all + length - 1) / length, std::max<int64_t>(1, kAtOnce / length),
+                     [&](int64_t begin, int64_t end) {
+                       for (int64_t start = begin * length; start < std::min(end * length, all);
+                            start += length)
+                         row(start, std::min(length, all - start), each);
+                     });
+    return;
+  }
+  const int64_t plane = all / (x.size(0) * channels), length = std::min<int64_t>(plane, 1024);
+  at::parallel_for(0, x.size(0) * channels, std::max<int64_t>(1, kAtOnce / plane),
+                   [&](int64_t begin, int64_t end) {
+                     Parameters each(static_cast<size_t>(length));
+                     for (int64_t p = begin; p < end; ++p) {
+                       for (int64_t i = 0; i < length; ++i) set(each, i, p % channels);
+                       for (int64_t start = 0; start < plane; start += length)
+                         row(p * plane + start, std::min(length, plane - start), each);
+                     }
+                   });
+}
+
+// above: if defined, gets for each value whether PReLU sees it above zero.
+at::Tensor AnswerInOnePass(const at::Tensor& x, const FrozenActivation& layer, at::Tensor above) {
   at::Tensor result = at::empty_like(x);
-  ForEachValue(x, x, layer, result, [](float in, float, float scale, float shift, float slope) {
-    const float t = in * scale + shift;
-    return t > 0 ? t : t * slope;
+  const float* in = x.data_ptr<float>();
+  float* out = result.data_ptr<float>();
+  uint8_t* signs = above.defined() ? above.data_ptr<uint8_t>() : nullptr;
+  ForEachRow(x, layer, [&](int64_t at, int64_t count, const Parameters& each) {
+    const float *scale = each.scale.data(), *shift = each.shift.data();
+    AnswerRow(in + at, scale, shift, each.slope.data(), count, out + at);
+    if (signs != nullptr) SignRow(in + at, scale, shift, count, signs + at);
   });
   return result;
 }
 
-at::Tensor GradientInOnePass(const at::Tensor& by_output, const at::Tensor& x,
+at::Tensor GradientInOnePass(const at::Tensor& by_output, const at::Tensor& above,
                              const FrozenActivation& layer) {
-  const at::Tensor by = by_output.contiguous(x.suggest_memory_format());
-  at::Tensor result = at::empty_like(x);
-  ForEachValue(x, by, layer, result,
-               [](float in, float by_out, float scale, float shift, float slope) {
-                 const float above = by_out * scale;
-                 return in * scale + shift > 0 ? above : above * slope;
-               });
+  at::Tensor result = at::empty_like(by_output);
+  const float* by = by_output.data_ptr<float>();
+  const uint8_t* signs = above.data_ptr<uint8_t>();
+  float* out = result.data_ptr<float>();
+  ForEachRow(by_output, layer, [&](int64_t at, int64_t count, const Parameters& each) {
+    GradientRow(by + at, signs + at, each.scale.data(), each.slope.data(), count, out + at);
+  });
   return result;
 }
 
-at::Tensor Answer(const at::Tensor& x, const FrozenActivation& layer) {
-  return InOnePass(x) ? AnswerInOnePass(x, layer) : AnswerInSteps(x, layer);
+class ActivationBack final : public torch::autograd::Node {
+ public:
+  explicit ActivationBack(const FrozenActivation& layer) : layer_(layer) {}
+
+  // The layer's answer, before it has a history.
+  at::Tensor Answer(const at::Tensor& x) {
+    format_ = x.suggest_memory_format();
+    if (!IsPlainMap(x)) {
+      x_ = torch::autograd::SavedVariable(x, /*is_output=*/false);
+      return AnswerInSteps(x, layer_);
+    }
+    above_ = at::empty(x.numel(), x.options().dtype(at::kByte).requires_grad(false));
+    return AnswerInOnePass(x, layer_, above_);
+  }
+  void Keep(const at::Tensor&) {}
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& by_output) override {
+    const at::Tensor& by = by_output.front();
+    if (!by.defined()) return {at::Tensor()};
+    const at::NoGradGuard once;
+    if (!above_.defined()) return {GradientInSteps(by, x_.unpack(), layer_)};
+    return {GradientInOnePass(LaidOut(by, format_), above_, layer_)};
+  }
+
+  void release_variables() override {
+    above_.reset();
+    x_.reset_data();
+  }
+  std::string name() const override { return "ActivationBack"; }
+
+ private:
+  const FrozenActivation layer_;
+  at::MemoryFormat format_ = at::MemoryFormat::Contiguous;
+  // Either.
+  at::Tensor above_;
+  torch::autograd::SavedVariable x_;
+};
+
+// ---- ReLU behind something else ----
+
+STAC_WIDE_VECTORS
+void RectifyRow(float* values, int64_t count, uint8_t* __restrict passed) {
+  for (int64_t i = 0; i < count; ++i) {
+    const bool passes = !(values[i] <= 0);  // what is no number passes
+    passed[i] = passes;
+    values[i] = passes ? values[i] : 0;
+  }
 }
 
-class ActivationFunction : public torch::autograd::Function<ActivationFunction> {
- public:
-  // layer: a pointer, so that autograd takes no notice of it.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const FrozenActivation* layer) {
-    context->save_for_backward({x, layer->scale, layer->shift, layer->slopes});
-    return Answer(x, *layer);
-  }
+STAC_WIDE_VECTORS
+void RectifiedGradientRow(const float* by, const uint8_t* passed, int64_t count,
+                          float* __restrict out) {
+  for (int64_t i = 0; i < count; ++i) out[i] = passed[i] ? by[i] : 0;
+}
 
-  static variable_list backward(AutogradContext* context, const variable_list& by_output) {
-    const auto saved = context->get_saved_variables();
-    const at::Tensor& x = saved[0];
-    const FrozenActivation layer{.scale = saved[1], .shift = saved[2], .slopes = saved[3]};
-    const at::Tensor& by = by_output.front();
-    return {InOnePass(x) ? GradientInOnePass(by, x, layer) : GradientInSteps(by, x, layer), {}};
+// As bfloat16 numbers, rounded to the nearest, of equals to the even one.
+STAC_WIDE_VECTORS
+void RectifiedGradientRow(const float* by, const uint8_t* passed, int64_t count,
+                          uint16_t* __restrict out) {
+  for (int64_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, by + i, sizeof(bits));
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const uint32_t number = (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc0 : rounded;  // or none
+    out[i] = static_cast<uint16_t>(passed[i] ? number : 0);
   }
-};
+}
 
 }  // namespace
 
+at::Tensor RectifyInPlace(at::Tensor& map) {
+  at::Tensor passed = at::empty(map.numel(), map.options().dtype(at::kByte));
+  float* values = map.data_ptr<float>();
+  uint8_t* bytes = passed.data_ptr<uint8_t>();
+  at::parallel_for(0, map.numel(), kAtOnce, [&](int64_t begin, int64_t end) {
+    RectifyRow(values + begin, end - begin, bytes + begin);
+  });
+  return passed;
+}
+
+at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& passed,
+                             at::ScalarType type) {
+  at::Tensor result = at::empty_like(by_output, by_output.options().dtype(type));
+  const float* by = by_output.data_ptr<float>();
+  const uint8_t* bytes = passed.data_ptr<uint8_t>();
+  const auto fill = [&](auto* out) {
+    at::parallel_for(0, by_output.numel(), kAtOnce, [&](int64_t begin, int64_t end) {
+      RectifiedGradientRow(by + begin, bytes + begin, end - begin, out + begin);
+    });
+  };
+  if (type == at::kBFloat16)
+    fill(static_cast<uint16_t*>(result.data_ptr()));
+  else
+    fill(result.data_ptr<float>());
+  return result;
+}
+
 at::Tensor FrozenActivation::Run(const at::Tensor& x) const {
-  return ForwardOnly(x) ? Answer(x, *this) : ActivationFunction::apply(x, this);
+  if (ForwardOnly(x)) return IsPlainMap(x) ? AnswerInOnePass(x, *this, {}) : AnswerInSteps(x, *this);
+  return AnswerWithHistory<ActivationBack>(x, *this);
 }
 
 }  // namespace stac

@@ -1,10 +1,13 @@
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
+#include <torch/csrc/autograd/saved_variable.h>
 
+#include <string>
 #include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/layer_history_internal.h"
+#include "stac/segment/map_layout_internal.h"
 
 namespace stac {
 namespace {
@@ -29,42 +32,60 @@ ConvGeometry SavedGeometry(AutogradContext* context) {
           .groups = saved["groups"].toInt()};
 }
 
-at::Tensor To(const at::Tensor& x, at::ScalarType type, at::MemoryFormat format) {
-  return x.to(type, /*non_blocking=*/false, /*copy=*/false, format);
-}
-
-class ConvFunction : public torch::autograd::Function<ConvFunction> {
+class ConvolutionBack final : public torch::autograd::Node {
  public:
-  // layer: a pointer, so that autograd takes no notice of it.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
-                            const FrozenConvolution* layer) {
-    const ConvGeometry& geometry = layer->geometry;
-    const at::Tensor y = Convolved(x, layer->weight, layer->bias, geometry);
-    context->save_for_backward({layer->gradient_kernel});
-    Save(geometry, context);
-    auto& saved = context->saved_data;
-    saved["weight"] = layer->weight.sizes();
-    saved["x"] = x.sizes();
-    // Passes over a map and its gradient are several times faster if both are laid out alike.
-    saved["x_format"] = static_cast<int64_t>(x.suggest_memory_format());
-    saved["y_format"] = static_cast<int64_t>(y.suggest_memory_format());
+  ConvolutionBack(const FrozenConvolution& layer, const at::Tensor& x)
+      : layer_(layer), x_size_(x.sizes().vec()), x_format_(x.suggest_memory_format()) {}
+
+  // The layer's answer, before it has a history.
+  at::Tensor Answer(const at::Tensor& x) {
+    at::Tensor y = Convolved(x, layer_.weight, layer_.bias, layer_.geometry);
+    y_format_ = y.suggest_memory_format();
+    if (!layer_.relu) return y;
+    if (!IsPlainMap(y)) return y.relu_();
+    passed_ = RectifyInPlace(y);
     return y;
   }
-
-  static variable_list backward(AutogradContext* context, const variable_list& by_output) {
-    auto& saved = context->saved_data;
-    const auto format = [&](const char* name) {
-      return static_cast<at::MemoryFormat>(saved[name].toInt());
-    };
-    const ConvGeometry geometry = SavedGeometry(context);
-    const at::Tensor kernel = context->get_saved_variables().front();
-    const at::Tensor by_y = To(by_output.front(), kernel.scalar_type(), format("y_format"));
-    const auto x_format = format("x_format");
-    const at::Tensor by_x = GradientAtInput(by_y, kernel, saved["weight"].toIntVector(), geometry,
-                                            saved["x"].toIntVector(), x_format);
-    // Its layout first: both at once is ATen's slow way.
-    return {by_x.contiguous(x_format).to(by_output.front().scalar_type()), {}};
+  // Then, of which this is the history by now.
+  void Keep(const at::Tensor& y) {
+    if (layer_.relu && !passed_.defined())
+      y_ = torch::autograd::SavedVariable(y, /*is_output=*/true);
   }
+
+  variable_list apply(variable_list&& by_output) override {
+    const at::Tensor& by = by_output.front();
+    if (!by.defined()) return {at::Tensor()};
+    const at::NoGradGuard once;
+    const at::Tensor by_x =
+        GradientAtInput(AtConvolution(by), layer_.gradient_kernel, layer_.weight.sizes(),
+                        layer_.geometry, x_size_, x_format_);
+    // Its layout first: both at once is ATen's slow way.
+    return {LaidOut(by_x, x_format_).to(by.scalar_type())};
+  }
+
+  void release_variables() override {
+    passed_.reset();
+    y_.reset_data();
+  }
+  std::string name() const override { return "ConvolutionBack"; }
+
+ private:
+  // Passes over a map and its gradient are several times faster if both are laid out alike.
+  at::Tensor AtConvolution(const at::Tensor& by) {
+    const at::Tensor alike = LaidOut(by, y_format_);
+    const auto type = layer_.gradient_kernel.scalar_type();
+    if (passed_.defined()) return RectifiedGradient(alike, passed_, type);
+    if (!layer_.relu) return alike.to(type);
+    return at::threshold_backward(alike, y_.unpack(shared_from_this()), 0).to(type);
+  }
+
+  const FrozenConvolution layer_;
+  const std::vector<int64_t> x_size_;
+  const at::MemoryFormat x_format_;
+  at::MemoryFormat y_format_ = at::MemoryFormat::Contiguous;
+  // Of a ReLU, either.
+  at::Tensor passed_;
+  torch::autograd::SavedVariable y_;
 };
 
 at::Tensor Transposed(const at::Tensor& x, const FrozenTransposedConvolution& layer) {
@@ -104,8 +125,13 @@ class TransposedFunction : public torch::autograd::Function<TransposedFunction> 
 }  // namespace
 
 at::Tensor FrozenConvolution::Run(const at::Tensor& x) const {
-  if (x.dim() != 4 || ForwardOnly(x)) return Convolved(x, weight, bias, geometry);
-  return ConvFunction::apply(x, this);
+  const bool forward_only = ForwardOnly(x);
+  if (forward_only || x.dim() != 4) {
+    at::Tensor y = Convolved(x, weight, bias, geometry);
+    if (!relu) return y;
+    return forward_only ? y.relu_() : y.relu();
+  }
+  return AnswerWithHistory<ConvolutionBack>(x, *this, x);
 }
 
 at::Tensor FrozenTransposedConvolution::Run(const at::Tensor& x) const {
@@ -116,7 +142,5 @@ at::Tensor FrozenTransposedConvolution::Run(const at::Tensor& x) const {
   }
   return ForwardOnly(x) ? Transposed(x, *this) : TransposedFunction::apply(x, this);
 }
-
-bool ForwardOnly(const at::Tensor& x) { return !(at::GradMode::is_enabled() && x.requires_grad()); }
 
 }  // namespace stac

@@ -2,7 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <cstdint>
+#include <vector>
+
 #include "stac/segment/convolution_gradient_internal.h"
+#include "stac/segment/enlarged_rows_internal.h"
 
 // Layers whose weights nobody trains. They answer as ATen's do, and on the way back give the
 // gradient at their input and nothing else. For LibTorch code only; all of them may throw.
@@ -14,9 +19,10 @@ struct FrozenConvolution {
   at::Tensor bias;             // [out], or undefined
   at::Tensor gradient_kernel;  // InputGradientKernel's
   ConvGeometry geometry;
+  bool relu = false;  // a ReLU behind it
 
-  // Of x [N,C,H,W] (as fast as ATen without N). Keeps neither its input nor its output for the way
-  // back.
+  // Of x [N,C,H,W] (as fast as ATen without N). Keeps neither its input nor, on a CPU, its output for
+  // the way back, but a byte for each value that a ReLU sees.
   at::Tensor Run(const at::Tensor& x) const;
 };
 
@@ -31,7 +37,8 @@ struct FrozenTransposedConvolution {
 };
 
 // Batch normalization and PReLU, or either of them, of x [N,C,...]: prelu(x * scale + shift).
-// Without the gradients of its parameters, which take ATen most of the time.
+// Without the gradients of its parameters, which take ATen most of the time. Of maps of floats it
+// keeps a byte for each value.
 struct FrozenActivation {
   at::Tensor scale, shift;  // [C], or both undefined
   at::Tensor slopes;        // [C] or [1]; or undefined, for no PReLU
@@ -39,7 +46,35 @@ struct FrozenActivation {
   at::Tensor Run(const at::Tensor& x) const;
 };
 
-// Whether nobody will ask for the gradient at x.
-bool ForwardOnly(const at::Tensor& x);
+// relu_ of a plain map (map_layout_internal.h), which must not be differentiated by itself. One byte
+// for each value comes back, in the order in which they lie: 1 if it was let through.
+at::Tensor RectifyInPlace(at::Tensor& map);
+// The gradient before such a ReLU, by that behind it, in numbers of `type`: floats or bfloat16.
+// by_output: plain, laid out as the map was.
+at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& passed,
+                             at::ScalarType type);
+
+// cat of maps along an axis. If one of them has its channels side by side, so has the result: ATen
+// gives up that layout, with which everything behind is faster, for a single map laid out
+// otherwise. Along the channels, what comes back is taken apart without gaps.
+at::Tensor Joined(const std::vector<at::Tensor>& maps, int64_t axis);
+
+// The channels of x [N,C,H,W] dealt out anew: those of `groups` groups, the first of each, the second
+// of each and so on (Zhang et al. 2018, arXiv 1707.01083).
+at::Tensor Shuffled(const at::Tensor& x, int64_t groups);
+
+// ---- Maps of other sizes ----
+
+// avg_pool2d as ATen has it, without ceil_mode and a divisor of one's own.
+struct AveragePooling {
+  std::array<int64_t, 2> kernel, stride;
+  std::array<int64_t, 2> padding = {0, 0};
+  bool count_padding = true;
+
+  at::Tensor Run(const at::Tensor& x) const;
+};
+// adaptive_avg_pool2d and upsample_bilinear2d of x [N,C,H,W].
+at::Tensor AveragedTo(const at::Tensor& x, TensorSize size);
+at::Tensor EnlargedTo(const at::Tensor& x, const Enlargement& enlargement);
 
 }  // namespace stac

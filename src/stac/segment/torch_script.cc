@@ -56,9 +56,11 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     }
     bool enlarges = false;
     if (passes == Passes::kForwardAndBackward) {
-      module = Frozen(module, device, GradientType(precision, device));
+      module = torch::jit::freeze(module);
       enlarges = TakeOffEnlargement(module);
       SkipWholeSlices(module);
+      SkipUnusedClasses(module);
+      ReplaceLayers(module, device, GradientType(precision, device));
     } else if (device.is_cpu()) {
       module = torch::jit::optimize_for_inference(module);
     }

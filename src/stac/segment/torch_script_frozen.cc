@@ -5,7 +5,6 @@
 
 #include <array>
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
@@ -48,23 +47,15 @@ std::optional<ConvInputs> ConvolutionInputs(Node& node) {
   return ConvInputs{in[0], in[1], in[2], in[3], in[4], in[5], in[8], *transposed ? in[7] : nullptr};
 }
 
-// `node` gives way to stac::`name` of `inputs`, which stand before it.
-void Replace(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
-  torch::jit::Graph& graph = *node.owningGraph();
-  Node* replacement = graph.create(at::Symbol::fromQualString(std::string("stac::") + name), inputs,
-                                   /*num_outputs=*/1);
-  replacement->insertBefore(&node);
-  replacement->output()->setType(at::TensorType::get());
-  node.output()->replaceAllUsesWith(replacement->output());
-}
-
-// A ReLU needs no memory of its own where nothing else sees what it looks at.
-void ReluInPlace(Node& node) {
-  if (node.output()->uses().size() != 1) return;
+// Takes off the ReLU behind `node` if it is the only one to look at it.
+bool TakeOffRelu(Node& node) {
+  if (node.output()->uses().size() != 1) return false;
   Node* user = node.output()->uses().front().user;
-  if (user->kind() != at::aten::relu || user->owningBlock() != node.owningBlock()) return;
-  user->replaceWithNewSymbol(at::aten::relu_);
+  const bool relu = user->kind() == at::aten::relu || user->kind() == at::aten::relu_;
+  if (!relu || user->owningBlock() != node.owningBlock()) return false;
+  user->output()->replaceAllUsesWith(node.output());
   user->destroy();
+  return true;
 }
 
 // Where the network will run. On a CPU channels lie side by side, as oneDNN likes them.
@@ -84,7 +75,6 @@ bool ReplaceConvolution(Node& node, const Target& target) {
   if (!weight || weight->dim() != 4 || !stride || !padding || !dilation || !groups) return false;
   // LibTorch's own are slow on a CPU only.
   if (transposed && (!target.on_cpu || !ConstantPair(in->output_padding))) return false;
-  ReluInPlace(node);
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;
@@ -100,8 +90,8 @@ bool ReplaceConvolution(Node& node, const Target& target) {
       InputGradientKernel(*weight, {*stride, *padding, *dilation, *groups}, back_type));
   std::vector<Value*> inputs = {in->x,      kernel,      in->bias,     back,
                                 in->stride, in->padding, in->dilation, in->groups};
-  if (transposed) inputs.push_back(in->output_padding);
-  Replace(node, transposed ? "transposed_convolution" : "convolution", inputs);
+  inputs.push_back(transposed ? in->output_padding : graph.insertConstant(TakeOffRelu(node)));
+  ReplaceBy(node, transposed ? "transposed_convolution" : "convolution", inputs);
   return true;
 }
 
@@ -162,7 +152,7 @@ void ReplaceByActivation(Node& node, const Affine& affine, const at::Tensor& slo
   const auto constant = [&](const at::Tensor& tensor) {
     return graph.insertConstant(tensor.defined() ? c10::IValue(tensor) : c10::IValue());
   };
-  Replace(node, "activation",
+  ReplaceBy(node, "activation",
           {node.input(0), constant(affine.scale), constant(affine.shift), constant(slopes)});
 }
 
@@ -186,18 +176,12 @@ bool ReplaceActivation(Node& node, const Target& target) {
   return true;
 }
 
-bool ReplaceJoin(Node& node, const Target& target) {
-  if (node.kind() != at::aten::cat || !target.on_cpu) return false;
-  Replace(node, "joined", node.inputs());
-  return true;
-}
-
 void ReplaceLayers(Block& block, const Target& target) {
   for (auto it = block.nodes().begin(); it != block.nodes().end();) {
     Node& node = **it;
     for (Block* inner : node.blocks()) ReplaceLayers(*inner, target);
     const bool replaced = ReplaceConvolution(node, target) || ReplaceActivation(node, target) ||
-                          ReplaceJoin(node, target);
+                          (target.on_cpu && ReplaceMapOperation(node));
     ++it;
     if (replaced) node.destroy();
   }
@@ -205,14 +189,12 @@ void ReplaceLayers(Block& block, const Target& target) {
 
 }  // namespace
 
-torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device,
-                          at::ScalarType gradient_type) {
+void ReplaceLayers(torch::jit::Module& frozen, const at::Device& device,
+                   at::ScalarType gradient_type) {
   DefineOperations();
-  torch::jit::Module frozen = torch::jit::freeze(network);
   const auto graph = frozen.get_method("forward").graph();
   ReplaceLayers(*graph->block(), {device.is_cpu(), gradient_type});
   torch::jit::EliminateDeadCode(graph);  // kernels as they were
-  return frozen;
 }
 
 }  // namespace stac

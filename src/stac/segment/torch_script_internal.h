@@ -1,6 +1,7 @@
 #pragma once
 
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
 
 #include "stac/segment/network_answer_internal.h"
 
@@ -8,17 +9,8 @@
 
 namespace stac {
 
-// The network with its weights as constants, batch normalizations merged into the convolutions
-// before them, layers that give the gradient faster in the place of ATen's
-// (frozen_layers_internal.h), and on the CPU kernels whose channels lie side by side, which lays
-// its maps out as oneDNN likes them. Convolutions find the gradient in numbers of `gradient_type`.
-// In evaluation mode, at its final precision and device.
-torch::jit::Module Frozen(const torch::jit::Module& network, const at::Device& device,
-                          at::ScalarType gradient_type);
-
-// Makes known the operations that such graphs call in the place of ATen's. Any number of times,
-// from any thread.
-void DefineOperations();
+// Networks come here frozen: with their weights as constants, and batch normalizations merged into
+// the convolutions before them. The steps follow in this order.
 
 // Takes off a frozen network the bilinear enlargement with which it ends, and the slices behind it.
 // False, and nothing done, if it does not end so. From then on the network's output is a tuple for
@@ -26,8 +18,33 @@ void DefineOperations();
 bool TakeOffEnlargement(torch::jit::Module& frozen);
 NetworkOutput OutputWithEnlargement(const c10::IValue& output);
 
-// Slices that turn out to take everything are no longer made. After the above, which looks for
-// them.
+// Slices that turn out to take everything are no longer made.
 void SkipWholeSlices(torch::jit::Module& frozen);
+
+// Where a network's logits are the first so many of a convolution's answers, the others are no
+// longer computed.
+void SkipUnusedClasses(torch::jit::Module& frozen);
+
+// Layers that give the gradient faster in the place of ATen's (frozen_layers_internal.h), and on the
+// CPU kernels whose channels lie side by side, which lays maps out as oneDNN likes them.
+// Convolutions find the gradient in numbers of `gradient_type`. At the network's final precision
+// and device.
+void ReplaceLayers(torch::jit::Module& frozen, const at::Device& device,
+                   at::ScalarType gradient_type);
+
+// ---- Parts of these ----
+
+// Makes known the operations that such graphs call in the place of ATen's. Any number of times,
+// from any thread.
+void DefineOperations();
+
+// What looks at `node` looks at stac::`name` of `inputs`, which stand before it, from now on.
+void ReplaceBy(torch::jit::Node& node, const char* name, at::ArrayRef<torch::jit::Value*> inputs);
+
+// Replaces `node` if it joins, shuffles or resamples maps; false if not.
+bool ReplaceMapOperation(torch::jit::Node& node);
+
+// Whether it enlarges bilinearly and to a size, not by factors, which round differently.
+bool EnlargesToSize(const torch::jit::Node& node);
 
 }  // namespace stac

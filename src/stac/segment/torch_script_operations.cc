@@ -1,7 +1,6 @@
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -21,11 +20,13 @@ std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), 
 
 at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
                        const at::Tensor& gradient_kernel, at::IntArrayRef stride,
-                       at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups) {
+                       at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups,
+                       bool relu) {
   const FrozenConvolution layer{.weight = weight,
                                 .bias = OrUndefined(bias),
                                 .gradient_kernel = gradient_kernel,
-                                .geometry = {Pair(stride), Pair(padding), Pair(dilation), groups}};
+                                .geometry = {Pair(stride), Pair(padding), Pair(dilation), groups},
+                                .relu = relu};
   return layer.Run(x);
 }
 
@@ -50,18 +51,29 @@ at::Tensor Activation(const at::Tensor& x, const OptionalTensor& scale, const Op
   return layer.Run(x);
 }
 
-// cat whose result has its channels side by side if one of `maps` has: ATen gives up that layout,
-// with which everything behind is faster, for a single map that is laid out otherwise.
-at::Tensor Joined(at::TensorList maps, int64_t axis) {
-  constexpr auto kSideBySide = at::MemoryFormat::ChannelsLast;
-  const bool wanted = std::any_of(maps.begin(), maps.end(), [](const at::Tensor& map) {
-    return map.dim() == 4 && map.suggest_memory_format() == kSideBySide;
-  });
-  if (!wanted) return at::cat(maps, axis);
-  std::vector<at::Tensor> alike;
-  for (const at::Tensor& map : maps)
-    alike.push_back(map.dim() == 4 ? map.contiguous(kSideBySide) : map);
-  return at::cat(alike, axis);
+at::Tensor Join(at::TensorList maps, int64_t axis) { return Joined(maps.vec(), axis); }
+
+// x.view(parts).transpose(1, 2).reshape(whole), which shuffles channels, or else what it does.
+at::Tensor Shuffle(const at::Tensor& x, at::IntArrayRef parts, at::IntArrayRef whole) {
+  const bool channels = x.dim() == 4 && parts.size() == 5 && parts[1] > 0 &&
+                        x.sizes() == whole && x.size(1) == parts[1] * parts[2] &&
+                        x.size(0) == parts[0] && x.size(2) == parts[3] && x.size(3) == parts[4];
+  return channels ? Shuffled(x, parts[1]) : x.view(parts).transpose(1, 2).reshape(whole);
+}
+
+at::Tensor Average(const at::Tensor& x, at::IntArrayRef kernel, at::IntArrayRef stride,
+                   at::IntArrayRef padding, bool count_padding) {
+  return AveragePooling{Pair(kernel), Pair(stride.empty() ? kernel : stride), Pair(padding),
+                        count_padding}
+      .Run(x);
+}
+
+at::Tensor AverageTo(const at::Tensor& x, at::IntArrayRef size) {
+  return AveragedTo(x, {size.front(), size.back()});
+}
+
+at::Tensor Enlarge(const at::Tensor& x, at::IntArrayRef size, bool align_corners) {
+  return EnlargedTo(x, {{size.front(), size.back()}, align_corners});
 }
 
 // A slice; even one of everything would cost the backward pass a copy.
@@ -77,7 +89,7 @@ void DefineOperations() {
     torch::Library stac(torch::Library::DEF, "stac", {}, __FILE__, __LINE__);
     stac.def(
         "convolution(Tensor x, Tensor weight, Tensor? bias, Tensor gradient_kernel, int[] stride, "
-        "int[] padding, int[] dilation, int groups) -> Tensor",
+        "int[] padding, int[] dilation, int groups, bool relu) -> Tensor",
         &Convolution);
     stac.def(
         "transposed_convolution(Tensor x, Tensor weight, Tensor? bias, Tensor gradient_kernel, "
@@ -85,7 +97,14 @@ void DefineOperations() {
         &TransposedConvolution);
     stac.def("activation(Tensor x, Tensor? scale, Tensor? shift, Tensor? slopes) -> Tensor",
              &Activation);
-    stac.def("joined(Tensor[] maps, int axis) -> Tensor", &Joined);
+    stac.def("joined(Tensor[] maps, int axis) -> Tensor", &Join);
+    stac.def("shuffled(Tensor x, int[] parts, int[] whole) -> Tensor", &Shuffle);
+    stac.def(
+        "average(Tensor x, int[] kernel, int[] stride, int[] padding, bool count_padding) -> "
+        "Tensor",
+        &Average);
+    stac.def("averaged_to(Tensor x, int[] size) -> Tensor", &AverageTo);
+    stac.def("enlarged_to(Tensor x, int[] size, bool align_corners) -> Tensor", &Enlarge);
     stac.def("first_ones(Tensor(a) x, int axis, int end) -> Tensor(a)", &FirstOnes);
     return stac;
   }();

@@ -80,13 +80,6 @@ struct Ending {
   }
 };
 
-// To a size, not by factors, which round differently.
-bool EnlargesToSize(const Node& node) {
-  if (node.kind() != at::Symbol::fromQualString("aten::upsample_bilinear2d")) return false;
-  const auto in = node.inputs();
-  return !IsNone(in[1]) && std::all_of(in.begin() + 3, in.end(), IsNone);
-}
-
 std::optional<Ending> EndingOf(const std::shared_ptr<Graph>& graph) {
   if (graph->outputs().size() != 1) return std::nullopt;
   Ending ending;
@@ -101,6 +94,55 @@ std::optional<Ending> EndingOf(const std::shared_ptr<Graph>& graph) {
   if (aliases.hasWriters(node->input(0)) || aliases.hasWriters(node->output())) return std::nullopt;
   ending.enlargement = node;
   return ending;
+}
+
+// ---- Classes that are cut off ----
+
+bool IsSlice(const Node& node) {
+  return node.kind() == at::aten::slice ||
+         node.kind() == at::Symbol::fromQualString("stac::first_ones");
+}
+
+// The slice at the end that takes the first so many channels.
+Node* ClassSlice(Value* output) {
+  for (Node* node = output->node(); IsSlice(*node); node = node->input(0)->node()) {
+    if (node->output()->uses().size() != 1) return nullptr;
+    if (IsNumber(node->input(1), 1) && TakesTheFirst(*node) &&
+        torch::jit::constant_as<int64_t>(node->input(3)))
+      return node;
+  }
+  return nullptr;
+}
+
+// What makes the channels of which a slice takes some, if nothing else looks at them and what lies
+// between cuts off rows and columns alone.
+Node* SourceOfClasses(Value* channels) {
+  while (channels->uses().size() == 1) {
+    Node* node = channels->node();
+    if (!IsSlice(*node)) return node;
+    if (!IsNumber(node->input(1), 2) && !IsNumber(node->input(1), 3)) return nullptr;
+    channels = node->input(0);
+  }
+  return nullptr;
+}
+
+// Leaves a convolution its first so many outputs; false if it is none, or one whose weights or
+// groups say otherwise.
+bool KeepClasses(Node& node, int64_t count) {
+  const bool transposed = node.kind() == at::Symbol::fromQualString("aten::conv_transpose2d");
+  if (!transposed && node.kind() != at::aten::conv2d) return false;
+  const auto weight = torch::jit::constant_as<at::Tensor>(node.input(1));
+  const auto bias = torch::jit::toIValue(node.input(2));
+  const int64_t axis = transposed ? 1 : 0;
+  if (!weight || weight->dim() != 4 || !bias || !IsNumber(node.input(6), 1) || count < 1 ||
+      count > weight->size(axis))
+    return false;
+  const torch::jit::WithInsertPoint before(&node);
+  Graph& graph = *node.owningGraph();
+  node.replaceInput(1, graph.insertConstant(weight->narrow(axis, 0, count).clone()));
+  if (bias->isTensor())
+    node.replaceInput(2, graph.insertConstant(bias->toTensor().narrow(0, 0, count).clone()));
+  return true;
 }
 
 }  // namespace
@@ -128,7 +170,23 @@ bool TakeOffEnlargement(torch::jit::Module& frozen) {
 }
 
 void SkipWholeSlices(torch::jit::Module& frozen) {
+  DefineOperations();
   SkipWholeSlicesOf(*frozen.get_method("forward").graph()->block());
+}
+
+void SkipUnusedClasses(torch::jit::Module& frozen) {
+  const auto graph = frozen.get_method("forward").graph();
+  Value* output = graph->outputs().front();
+  if (output->node()->kind() == torch::jit::prim::TupleConstruct)
+    output = output->node()->input(0);
+  Node* slice = ClassSlice(output);
+  if (slice == nullptr) return;
+  Node* convolution = SourceOfClasses(slice->input(0));
+  if (convolution == nullptr) return;
+  if (!KeepClasses(*convolution, *torch::jit::constant_as<int64_t>(slice->input(3)))) return;
+  slice->output()->replaceAllUsesWith(slice->input(0));
+  slice->destroy();
+  torch::jit::EliminateDeadCode(graph);
 }
 
 NetworkOutput OutputWithEnlargement(const c10::IValue& output) {

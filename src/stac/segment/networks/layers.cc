@@ -20,14 +20,16 @@ torch::nn::Conv2dOptions Plain(const ConvOptions& o) {
 
 }  // namespace
 
-Convolution::Convolution(const ConvOptions& o, bool with_bias)
+Convolution::Convolution(const ConvOptions& o, bool with_bias, bool with_relu)
     : Conv2dImpl(Plain(o).bias(with_bias)),
       geometry_{.stride = {o.stride, o.stride},
                 .padding = {Padding(o), Padding(o)},
-                .dilation = {o.dilation, o.dilation}} {}
+                .dilation = {o.dilation, o.dilation}},
+      relu_(with_relu) {}
 
 torch::Tensor Convolution::forward(const torch::Tensor& x) {
-  const torch::Tensor y = frozen_ ? frozen_->Run(x) : Conv2dImpl::forward(x);
+  torch::Tensor y = frozen_ ? frozen_->Run(x) : Conv2dImpl::forward(x);
+  if (relu_ && !frozen_) y = y.relu_();
   MacCounter::Count(weight, y);
   return y;
 }
@@ -37,7 +39,8 @@ void Convolution::Freeze(torch::ScalarType gradient_type) {
   frozen_ = {.weight = weight,
              .bias = bias,
              .gradient_kernel = InputGradientKernel(weight, geometry_, gradient_type),
-             .geometry = geometry_};
+             .geometry = geometry_,
+             .relu = relu_};
 }
 
 ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {
@@ -49,8 +52,9 @@ ConvUnit::ConvUnit(const ConvOptions& options) : options_(options) {
 
 torch::Tensor ConvUnit::forward(const torch::Tensor& x) {
   torch::Tensor y = conv_->forward(x);
+  if (folded()) return y;
   if (calibrating_) Calibrate(y);
-  if (bn_) y = bn_->forward(y);
+  y = bn_->forward(y);
   return options_.relu ? y.relu_() : y;
 }
 
@@ -61,7 +65,7 @@ void ConvUnit::Fold() {
   const torch::Tensor scale = bn_->weight / (bn_->running_var + bn_->options.eps()).sqrt();
   const torch::Tensor weight = conv_->weight * scale.reshape({-1, 1, 1, 1});
   const torch::Tensor bias = bn_->bias - bn_->running_mean * scale;
-  auto merged = std::make_shared<Convolution>(options_, /*bias=*/true);
+  auto merged = std::make_shared<Convolution>(options_, /*bias=*/true, options_.relu);
   merged->to(weight.device());
   merged->weight.copy_(weight);
   merged->bias.copy_(bias);

@@ -23,10 +23,10 @@ struct ConvOptions {
   bool relu = true;  // of a ConvUnit
 };
 
-// A padded convolution.
+// A padded convolution, and a ReLU behind it if wanted.
 class Convolution : public torch::nn::Conv2dImpl {
  public:
-  Convolution(const ConvOptions& options, bool bias);
+  Convolution(const ConvOptions& options, bool bias, bool relu = false);
   torch::Tensor forward(const torch::Tensor& x);
   // For networks that are run and differentiated at their input, but not trained: makes the way
   // back fast, in numbers of `gradient_type`. From then on the weights must stay what and where
@@ -35,6 +35,7 @@ class Convolution : public torch::nn::Conv2dImpl {
 
  private:
   ConvGeometry geometry_;
+  bool relu_;
   std::optional<FrozenConvolution> frozen_;
 };
 

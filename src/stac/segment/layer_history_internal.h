@@ -1,0 +1,37 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <torch/csrc/autograd/functions/utils.h>
+
+#include <memory>
+#include <utility>
+
+// For LibTorch code only.
+
+namespace stac {
+
+// Whether nobody will ask for the gradient at x.
+inline bool ForwardOnly(const at::Tensor& x) {
+  return !(at::GradMode::is_enabled() && x.requires_grad());
+}
+
+// What a layer of ours answers to `inputs` (a tensor or several), with `Back` made of `parts` as its
+// history: that has Answer(inputs) for the answer, and apply() for the gradients. Less work than
+// autograd::Function, which keeps what it needs under names.
+template <typename Back, typename Inputs, typename... Parts>
+at::Tensor AnswerWithHistory(const Inputs& inputs, Parts&&... parts) {
+  const std::shared_ptr<Back> back(new Back(std::forward<Parts>(parts)...),
+                                   torch::autograd::deleteNode);
+  at::Tensor y;
+  {
+    const at::NoGradGuard by_the_layer_itself;
+    y = back->Answer(inputs);
+  }
+  back->set_next_edges(torch::autograd::collect_next_edges(inputs));
+  torch::autograd::set_history(y, back);
+  back->Keep(y);
+  return y;
+}
+
+}  // namespace stac

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+// How maps lie in memory. For LibTorch code only; all of it may throw.
+
+namespace stac {
+
+// Whether a map [N,C,H,W] lies without gaps, the channels of a place side by side; false where that
+// is also the order of [N,C,H,W].
+bool ChannelsSideBySide(const at::Tensor& x);
+
+// Whether x is floats [N,C,H,W] on the CPU without gaps, in either order.
+bool IsPlainMap(const at::Tensor& x);
+
+// x in that order, itself if it is already. Several times faster than ATen from one order to the
+// other.
+at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format);
+
+}  // namespace stac
