@@ -15,8 +15,8 @@ constexpr int64_t kChannelsAtATime = 16;
 // By what share larger cells must lower the multiplications, as shuffling costs time as well.
 constexpr double kWorthShuffling = 0.7;
 // Numbers half as long save so many multiplications' time for each of which the type changes on the
-// way (oneDNN on a Zen 4: 10 and 5 ps a multiplication, 0.6 ns a change).
-constexpr int64_t kWorthShorter = 120;
+// way (oneDNN on a Zen 4: 10 and 5 ps a multiplication, 0.3 ns a change).
+constexpr int64_t kWorthShorter = 60;
 
 bool HasStride(const ConvGeometry& geometry) {
   return geometry.stride != std::array<int64_t, 2>{1, 1};
@@ -104,6 +104,8 @@ std::optional<int64_t> CellOfPhases(at::IntArrayRef weight, const ConvGeometry& 
     const bool library_is_slow = HasStride(geometry) && geometry.dilation[0] > 1;
     return library_is_slow ? std::optional(stride) : std::nullopt;
   }
+  // Gaps would have to be filled with zeros.
+  if (!HasStride(geometry) && geometry.dilation[0] > 1) return std::nullopt;
   if (geometry.groups > 1 || in * stride * stride > kChannelsAtATime) return std::nullopt;
   const auto cost = [&](int64_t cell) {
     return PhaseCost(in, ReachOf(cell, spread, stride, geometry.padding[0]));

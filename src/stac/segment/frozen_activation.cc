@@ -63,10 +63,15 @@ void AnswerRow(const float* in, const float* scale, const float* shift, const fl
   }
 }
 
+// Remembers, too, what is above zero.
 STAC_WIDE_VECTORS
-void SignRow(const float* in, const float* scale, const float* shift, int64_t count,
-             uint8_t* __restrict above) {
-  for (int64_t i = 0; i < count; ++i) above[i] = in[i] * scale[i] + shift[i] > 0;
+void AnswerRowAndSigns(const float* in, const float* scale, const float* shift, const float* slope,
+                       int64_t count, float* __restrict out, uint8_t* __restrict above) {
+  for (int64_t i = 0; i < count; ++i) {
+    const float t = in[i] * scale[i] + shift[i];
+    out[i] = t > 0 ? t : t * slope[i];
+    above[i] = t > 0;
+  }
 }
 
 STAC_WIDE_VECTORS
@@ -125,9 +130,11 @@ at::Tensor AnswerInOnePass(const at::Tensor& x, const FrozenActivation& layer, a
   float* out = result.data_ptr<float>();
   uint8_t* signs = above.defined() ? above.data_ptr<uint8_t>() : nullptr;
   ForEachRow(x, layer, [&](int64_t at, int64_t count, const Parameters& each) {
-    const float *scale = each.scale.data(), *shift = each.shift.data();
-    AnswerRow(in + at, scale, shift, each.slope.data(), count, out + at);
-    if (signs != nullptr) SignRow(in + at, scale, shift, count, signs + at);
+    const float *scale = each.scale.data(), *shift = each.shift.data(), *slope = each.slope.data();
+    if (signs == nullptr)
+      AnswerRow(in + at, scale, shift, slope, count, out + at);
+    else
+      AnswerRowAndSigns(in + at, scale, shift, slope, count, out + at, signs + at);
   });
   return result;
 }

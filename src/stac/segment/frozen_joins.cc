@@ -26,21 +26,26 @@ int64_t Places(const at::Tensor& map) { return map.size(0) * map.size(2) * map.s
 
 // ---- Joins ----
 
-// Copies between maps of fewer channels and one of all, whose channels lie side by side. The calls
-// copy(in the one, in a part, channels) are made for every place and part.
+// Calls copy(in the one, in a part, channels) for every place and part of a map of all channels, as
+// they lie side by side, and parts of fewer.
 template <typename Copy>
 void ForEachPart(float* whole, int64_t channels, const std::vector<at::Tensor>& parts, Copy copy) {
-  int64_t first = 0;
-  for (const at::Tensor& part : parts) {
-    const int64_t count = part.size(1);
-    float* values = part.data_ptr<float>();
-    at::parallel_for(0, Places(part), std::max<int64_t>(1, kAtOnce / count),
-                     [&](int64_t begin, int64_t end) {
-                       for (int64_t place = begin; place < end; ++place)
-                         copy(whole + place * channels + first, values + place * count, count);
-                     });
-    first += count;
-  }
+  struct Part {
+    float* values;
+    int64_t channels;
+  };
+  std::vector<Part> lying;
+  for (const at::Tensor& part : parts) lying.push_back({part.data_ptr<float>(), part.size(1)});
+  at::parallel_for(0, Places(parts.front()), std::max<int64_t>(1, kAtOnce / channels),
+                   [&](int64_t begin, int64_t end) {
+                     float* at = whole + begin * channels;
+                     for (int64_t place = begin; place < end; ++place) {
+                       for (const Part& part : lying) {
+                         copy(at, part.values + place * part.channels, part.channels);
+                         at += part.channels;
+                       }
+                     }
+                   });
 }
 
 // Floats [N,C,H,W] of one N, H and W on the CPU.

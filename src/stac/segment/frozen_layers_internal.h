@@ -63,6 +63,10 @@ at::Tensor Joined(const std::vector<at::Tensor>& maps, int64_t axis);
 // of each and so on (Zhang et al. 2018, arXiv 1707.01083).
 at::Tensor Shuffled(const at::Tensor& x, int64_t groups);
 
+// So many of x, of the same memory, for as many that look at it: their gradients are added in one
+// pass. x must not be changed in place from then on.
+std::vector<at::Tensor> Copies(const at::Tensor& x, int64_t count);
+
 // ---- Maps of other sizes ----
 
 // avg_pool2d as ATen has it, without ceil_mode and a divisor of one's own.

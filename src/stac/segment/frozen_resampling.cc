@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,7 +28,6 @@ struct Axis {
 
   explicit Axis(int64_t from) : inputs(from) {}
   int64_t outputs() const { return static_cast<int64_t>(first.size()); }
-  int64_t Count(int64_t i) const { return start[i + 1] - start[i]; }
   void Add(int64_t first_input, const std::vector<float>& weights) {
     first.push_back(first_input);
     weight.insert(weight.end(), weights.begin(), weights.end());
@@ -40,10 +40,10 @@ Axis Transposed(const Axis& axis) {
   std::vector<std::vector<float>> weights(axis.inputs);
   std::vector<int64_t> first(axis.inputs, 0);
   for (int64_t i = 0; i < axis.outputs(); ++i) {
-    for (int64_t k = 0; k < axis.Count(i); ++k) {
-      const int64_t input = axis.first[i] + k;
+    for (int64_t k = axis.start[i]; k < axis.start[i + 1]; ++k) {
+      const int64_t input = axis.first[i] + k - axis.start[i];
       if (weights[input].empty()) first[input] = i;
-      weights[input].push_back(axis.weight[axis.start[i] + k]);
+      weights[input].push_back(axis.weight[k]);
     }
   }
   Axis back(axis.outputs());
@@ -94,43 +94,58 @@ struct Resampling {
   Axis rows, columns;
 };
 
-STAC_WIDE_VECTORS
-void AddTimes(const float* from, float weight, int64_t count, float* __restrict to) {
-  for (int64_t i = 0; i < count; ++i) to[i] += weight * from[i];
-}
+template <int kWidth>
+struct Floats {
+  typedef float Type __attribute__((vector_size(kWidth * sizeof(float))));
+};
 
-STAC_WIDE_VECTORS
-void SetTimes(const float* from, float weight, int64_t count, float* __restrict to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = weight * from[i];
-}
-
-STAC_WIDE_VECTORS
-void SetTwo(const float* a, float of_a, const float* b, float of_b, int64_t count,
-            float* __restrict to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = of_a * a[i] + of_b * b[i];
-}
-
-STAC_WIDE_VECTORS
-void SetThree(const float* a, float of_a, const float* b, float of_b, const float* c, float of_c,
-              int64_t count, float* __restrict to) {
-  for (int64_t i = 0; i < count; ++i) to[i] = of_a * a[i] + of_b * b[i] + of_c * c[i];
-}
-
-// Output i of an axis whose inputs are `from` and so many floats further each.
-void Sum(const Axis& axis, int64_t i, const float* from, int64_t step, int64_t count, float* to) {
-  const float* weight = axis.weight.data() + axis.start[i];
-  const float* first = from + axis.first[i] * step;
-  const int64_t seen = axis.Count(i);
-  if (seen == 2) {
-    SetTwo(first, weight[0], first + step, weight[1], count, to);
-  } else if (seen == 3) {
-    SetThree(first, weight[0], first + step, weight[1], first + 2 * step, weight[2], count, to);
-  } else if (seen == 0) {
-    std::fill_n(to, count, 0.0f);
-  } else {
-    SetTimes(first, weight[0], count, to);
-    for (int64_t k = 1; k < seen; ++k) AddTimes(first + k * step, weight[k], count, to);
+// Puts a sum of so many weighted inputs, `step` apart, to kWidth values side by side.
+template <int kWidth>
+[[gnu::always_inline]] inline void SumSome(const float* first, int64_t step, const float* weight,
+                                           int64_t inputs, float* to) {
+  typename Floats<kWidth>::Type sum{};
+  for (int64_t k = 0; k < inputs; ++k) {
+    typename Floats<kWidth>::Type input;
+    std::memcpy(&input, first + k * step, sizeof(input));
+    sum += input * weight[k];
   }
+  std::memcpy(to, &sum, sizeof(sum));
+}
+
+// The same to `count` values. The last ones are computed together with some of those before them,
+// again, rather than one by one: many maps have few channels.
+template <int kWidth>
+[[gnu::always_inline]] inline void SumWide(const float* first, int64_t step, const float* weight,
+                                           int64_t inputs, int64_t count, float* to) {
+  int64_t i = 0;
+  for (; i + kWidth <= count; i += kWidth) SumSome<kWidth>(first + i, step, weight, inputs, to + i);
+  if (i == count) return;
+  i = count - kWidth;
+  SumSome<kWidth>(first + i, step, weight, inputs, to + i);
+}
+
+[[gnu::always_inline]] inline void Sum(const float* first, int64_t step, const float* weight,
+                                       int64_t inputs, int64_t count, float* to) {
+  if (count >= 16) return SumWide<16>(first, step, weight, inputs, count, to);
+  if (count >= 8) return SumWide<8>(first, step, weight, inputs, count, to);
+  if (count >= 4) return SumWide<4>(first, step, weight, inputs, count, to);
+  for (int64_t i = 0; i < count; ++i) SumSome<1>(first + i, step, weight, inputs, to + i);
+}
+
+// So many values of one row from those of some rows.
+STAC_WIDE_VECTORS
+void SumRows(const float* first, int64_t step, const float* weight, int64_t inputs, int64_t count,
+             float* to) {
+  Sum(first, step, weight, inputs, count, to);
+}
+
+// All outputs of an axis whose inputs and outputs are so many values each.
+STAC_WIDE_VECTORS
+void SumColumns(const int64_t* first, const int64_t* start, const float* weight, int64_t outputs,
+                const float* from, int64_t values, float* to) {
+  for (int64_t i = 0; i < outputs; ++i)
+    Sum(from + first[i] * values, values, weight + start[i], start[i + 1] - start[i], values,
+        to + i * values);
 }
 
 // Of pictures of so many rows, in each of which so many values of a column lie side by side.
@@ -140,13 +155,11 @@ void Resample(const Resampling& map, const float* from, int64_t pictures, int64_
   const int64_t rows = pictures * map.rows.outputs();
   // Where there are few rows, threads share each of them.
   const bool few_rows = rows < at::get_num_threads();
-  const auto sum_row = [&](int64_t y, int64_t begin, int64_t end, float* sums) {
+  const auto sum_rows = [&](int64_t y, int64_t begin, int64_t end, float* sums) {
+    const int64_t output = y % map.rows.outputs(), start = map.rows.start[output];
     const float* picture = from + y / map.rows.outputs() * map.rows.inputs * row;
-    // Parts that stay in the cache while they are added to.
-    constexpr int64_t kPart = 2048;
-    for (int64_t start = begin; start < end; start += kPart)
-      Sum(map.rows, y % map.rows.outputs(), picture + start, row, std::min(kPart, end - start),
-          sums + start);
+    SumRows(picture + map.rows.first[output] * row + begin, row, map.rows.weight.data() + start,
+            map.rows.start[output + 1] - start, end - begin, sums + begin);
   };
   const int64_t work = map.rows.inputs * row / std::max<int64_t>(1, map.rows.outputs());
   const int64_t at_once = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, work));
@@ -155,12 +168,12 @@ void Resample(const Resampling& map, const float* from, int64_t pictures, int64_
     for (int64_t y = begin; y < end; ++y) {
       if (few_rows)
         at::parallel_for(0, row, 2048, [&](int64_t first, int64_t last) {
-          sum_row(y, first, last, sums.data());
+          sum_rows(y, first, last, sums.data());
         });
       else
-        sum_row(y, 0, row, sums.data());
-      for (int64_t x = 0; x < map.columns.outputs(); ++x)
-        Sum(map.columns, x, sums.data(), values, values, to + y * out_row + x * values);
+        sum_rows(y, 0, row, sums.data());
+      SumColumns(map.columns.first.data(), map.columns.start.data(), map.columns.weight.data(),
+                 map.columns.outputs(), sums.data(), values, to + y * out_row);
     }
   });
 }

@@ -40,44 +40,44 @@ void TransposeFour(const float* from, int64_t from_step, float* to, int64_t to_s
   Store(__builtin_shufflevector(ab_23, cd_23, 2, 3, 6, 7), to + 3 * to_step);
 }
 
-// Calls tile(channel, place) for squares of four and edge(channel, place) for what is left over, for
-// places from `begin` to `end`.
+// Calls tile(channel, place) for squares of four and edge(channel, place) for what is left over.
 template <typename Tile, typename Edge>
-void ForEachTile(int64_t channels, int64_t begin, int64_t end, Tile tile, Edge edge) {
-  int64_t c = 0;
-  for (; c + 4 <= channels; c += 4) {
-    int64_t p = begin;
-    for (; p + 4 <= end; p += 4) tile(c, p);
-    for (; p < end; ++p)
-      for (int64_t i = c; i < c + 4; ++i) edge(i, p);
+void ForEachTile(int64_t channels, int64_t count, Tile tile, Edge edge) {
+  for (int64_t start = 0; start < count; start += kAtOnce) {
+    const int64_t end = std::min(start + kAtOnce, count);
+    int64_t c = 0;
+    for (; c + 4 <= channels; c += 4) {
+      int64_t p = start;
+      for (; p + 4 <= end; p += 4) tile(c, p);
+      for (; p < end; ++p)
+        for (int64_t i = c; i < c + 4; ++i) edge(i, p);
+    }
+    for (; c < channels; ++c)
+      for (int64_t p = start; p < end; ++p) edge(c, p);
   }
-  for (; c < channels; ++c)
-    for (int64_t p = begin; p < end; ++p) edge(c, p);
-}
-
-// One picture's places from `begin` to `end`: from planes of a channel each to values side by side.
-void Gather(const float* planes, int64_t channels, int64_t places, int64_t begin, int64_t end,
-            float* together) {
-  ForEachTile(
-      channels, begin, end,
-      [&](int64_t c, int64_t p) {
-        TransposeFour(planes + c * places + p, places, together + p * channels + c, channels);
-      },
-      [&](int64_t c, int64_t p) { together[p * channels + c] = planes[c * places + p]; });
-}
-
-// And back.
-void Scatter(const float* together, int64_t channels, int64_t places, int64_t begin, int64_t end,
-             float* planes) {
-  ForEachTile(
-      channels, begin, end,
-      [&](int64_t c, int64_t p) {
-        TransposeFour(together + p * channels + c, channels, planes + c * places + p, places);
-      },
-      [&](int64_t c, int64_t p) { planes[c * places + p] = together[p * channels + c]; });
 }
 
 }  // namespace
+
+void PlacesFromPlanes(const float* planes, int64_t step, int64_t channels, int64_t count,
+                      float* places) {
+  ForEachTile(
+      channels, count,
+      [&](int64_t c, int64_t p) {
+        TransposeFour(planes + c * step + p, step, places + p * channels + c, channels);
+      },
+      [&](int64_t c, int64_t p) { places[p * channels + c] = planes[c * step + p]; });
+}
+
+void PlanesFromPlaces(const float* places, int64_t channels, int64_t count, float* planes,
+                      int64_t step) {
+  ForEachTile(
+      channels, count,
+      [&](int64_t c, int64_t p) {
+        TransposeFour(places + p * channels + c, channels, planes + c * step + p, step);
+      },
+      [&](int64_t c, int64_t p) { planes[c * step + p] = places[p * channels + c]; });
+}
 
 bool ChannelsSideBySide(const at::Tensor& x) {
   return !x.is_contiguous() && x.is_contiguous(kSideBySide);
@@ -95,13 +95,17 @@ at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format) {
   at::Tensor result = at::empty(x.sizes(), x.options().memory_format(format));
   const int64_t channels = x.size(1), places = x.size(2) * x.size(3);
   const int64_t parts = (places + kAtOnce - 1) / kAtOnce;
-  const auto move = format == kSideBySide ? Gather : Scatter;
   const float* from = x.data_ptr<float>();
   float* to = result.data_ptr<float>();
   at::parallel_for(0, x.size(0) * parts, 16, [&](int64_t first, int64_t last) {
     for (int64_t i = first; i < last; ++i) {
       const int64_t picture = i / parts * channels * places, begin = i % parts * kAtOnce;
-      move(from + picture, channels, places, begin, std::min(begin + kAtOnce, places), to + picture);
+      const int64_t count = std::min(kAtOnce, places - begin);
+      const int64_t plane_start = picture + begin, place_start = picture + begin * channels;
+      if (format == kSideBySide)
+        PlacesFromPlanes(from + plane_start, places, channels, count, to + place_start);
+      else
+        PlanesFromPlaces(from + place_start, channels, count, to + plane_start, places);
     }
   });
   return result;

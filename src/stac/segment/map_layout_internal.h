@@ -2,6 +2,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 // How maps lie in memory. For LibTorch code only; all of it may throw.
 
 namespace stac {
@@ -16,5 +18,12 @@ bool IsPlainMap(const at::Tensor& x);
 // x in that order, itself if it is already. Several times faster than ATen from one order to the
 // other.
 at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format);
+
+// Of `count` places: from values that lie channel by channel, `step` apart, to places' values side by
+// side, and back.
+void PlacesFromPlanes(const float* planes, int64_t step, int64_t channels, int64_t count,
+                      float* places);
+void PlanesFromPlaces(const float* places, int64_t channels, int64_t count, float* planes,
+                      int64_t step);
 
 }  // namespace stac

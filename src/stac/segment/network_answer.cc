@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "stac/segment/map_layout_internal.h"
 #include "stac/segment/network_answer_internal.h"
 
 namespace stac {
@@ -50,7 +51,10 @@ NetworkAnswer::NetworkAnswer(const NetworkOutput& output, TensorSize seen, Tenso
     if (on_cpu && Covers(seen, SizeOf(logits_))) enlargement_ = Enlargement{.to = seen};
     loss_logits_ = Inside(logits_, seen, frame);
   }
-  if (enlargement_) values_ = logits_.detach().to(at::kFloat).contiguous();
+  if (!enlargement_) return;
+  values_ = logits_.detach().to(at::kFloat);
+  const bool whole = IsPlainMap(values_) && SizeOf(values_) == enlargement_->to;
+  if (!whole) values_ = LaidOut(values_, at::MemoryFormat::Contiguous);
 }
 
 LabelMap NetworkAnswer::Labels(int64_t picture) const {
@@ -64,12 +68,16 @@ at::Tensor NetworkAnswer::OfPixels(const at::Tensor& logits) const {
   return Cropped(Enlarged(logits, all.to, all.align_corners), frame_);
 }
 
-LossGradient NetworkAnswer::Loss(int64_t picture, const std::vector<float>& class_weights) const {
-  if (!of_pixels_)
-    return GradientOfLoss(loss_logits_.narrow(0, picture, 1).detach(), class_weights);
+LossGradient NetworkAnswer::Loss(int64_t picture, const std::vector<float>& class_weights,
+                                 double factor) const {
+  if (!of_pixels_) {
+    LossGradient loss = GradientOfLoss(loss_logits_.narrow(0, picture, 1).detach(), class_weights);
+    if (factor != 1) loss.by_logits.mul_(factor);
+    return loss;
+  }
   return GradientOfEnlargedLoss(values_.narrow(0, picture, 1), *enlargement_,
                                 static_cast<int>(frame_.width), static_cast<int>(frame_.height),
-                                class_weights);
+                                class_weights, factor);
 }
 
 double NetworkAnswer::LossCount() const {

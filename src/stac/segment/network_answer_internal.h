@@ -38,8 +38,8 @@ class NetworkAnswer {
   at::Tensor OfPixels() const { return OfPixels(logits_); }
   // The fake-label loss of a picture, with its gradient with respect to LossLogits(). It is the
   // mean over the network's answer: over pixels, or over the cells that lie inside the frame if it
-  // answers with fewer.
-  LossGradient Loss(int64_t picture, const std::vector<float>& class_weights) const;
+  // answers with fewer. The gradient is `factor` times as large.
+  LossGradient Loss(int64_t picture, const std::vector<float>& class_weights, double factor) const;
   const at::Tensor& LossLogits() const { return loss_logits_; }
   double LossCount() const;  // of those pixels or cells
 
@@ -50,7 +50,7 @@ class NetworkAnswer {
   at::Tensor logits_;
   // On the CPU: what is left to do, be it the network's own enlargement, one of ours, or none.
   std::optional<Enlargement> enlargement_;
-  at::Tensor values_;  // then: logits_ as floats, a class after the other
+  at::Tensor values_;  // then: logits_ as floats, class by class if there is something left to do
   // Whether the network itself answers for pixels, which the loss then counts.
   bool of_pixels_ = false;
   at::Tensor loss_logits_;

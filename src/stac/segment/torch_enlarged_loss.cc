@@ -3,8 +3,13 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 #include <vector>
 
+#include "stac/base/wide_vectors.h"
+#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/row_loss_internal.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {
@@ -20,21 +25,31 @@ struct Part {
   at::Tensor by_cells;    // [1,C,rows of cells that they touch,w]
 };
 
+STAC_WIDE_VECTORS
+void EnlargeRun(const float* left, const float* share, int64_t count, float* __restrict value) {
+  for (int64_t x = 0; x < count; ++x)
+    value[x] = (1 - share[x]) * left[x] + share[x] * left[x + 1];
+}
+
+STAC_WIDE_VECTORS
+void ShrinkRun(const float* value, const float* share, int64_t count, float* __restrict left) {
+  for (int64_t x = 0; x < count; ++x) left[x] += (1 - share[x]) * value[x];
+  for (int64_t x = 0; x < count; ++x) left[x + 1] += share[x] * value[x];
+}
+
+STAC_WIDE_VECTORS
+void AddTimes(const float* from, float share, int64_t count, float* __restrict to) {
+  for (int64_t x = 0; x < count; ++x) to[x] += share * from[x];
+}
+
 // Row by row: enlarge, find labels and loss, and take the gradient back to the cells.
 class LossOfRows {
  public:
-  LossOfRows(const at::Tensor& logits, const Enlargement& enlargement, int64_t width,
-             const std::vector<float>& class_weights, double pixels)
+  LossOfRows(const at::Tensor& logits, const Enlargement& enlargement, int64_t width, RowLoss loss)
       : rows_(logits, enlargement, width),
         columns_(logits.size(3)),
         width_(width),
-        class_weights_(class_weights),
-        pixels_(pixels),
-        values_(at::empty({rows_.classes(), width}, at::kFloat)),
-        sums_(at::empty({width}, at::kFloat)),
-        best_(width),
-        scale_(width),
-        label_(width),
+        loss_(std::move(loss)),
         by_row_(rows_.classes() * (columns_ + 2)) {}
 
   Part Run(int64_t begin, int64_t end) {
@@ -44,8 +59,7 @@ class LossOfRows {
     for (int64_t y = begin; y < end; ++y) {
       rows_.Blend(y);
       EnlargeRow();
-      FindLargest();
-      part.loss += TakeLoss();
+      part.loss += loss_.Take(width_);
       ShrinkRow();
       AddToCells(rows_.RowsAround(y), part);
     }
@@ -53,83 +67,21 @@ class LossOfRows {
   }
 
  private:
-  float* Values(int64_t c) { return values_.data_ptr<float>() + c * width_; }
-  float Weight(int32_t label) const { return class_weights_.empty() ? 1 : class_weights_[label]; }
-
   void EnlargeRow() {
     for (const EnlargedRows::Run& run : rows_.runs()) {
-      const float* share = rows_.shares() + run.first;
-      for (int64_t c = 0; c < rows_.classes(); ++c) {
-        const float* left = rows_.Cells(c) + run.cell;
-        float* __restrict value = Values(c) + run.first;
-        for (int64_t x = 0; x < run.count; ++x)
-          value[x] = (1 - share[x]) * left[x] + share[x] * left[x + 1];
-      }
+      for (int64_t c = 0; c < rows_.classes(); ++c)
+        EnlargeRun(rows_.Cells(c) + run.cell, rows_.shares() + run.first, run.count,
+                   loss_.Values(c) + run.first);
     }
-  }
-
-  void FindLargest() {
-    float* __restrict best = best_.data();
-    int32_t* __restrict label = label_.data();
-    std::copy_n(Values(0), width_, best);
-    std::fill(label_.begin(), label_.end(), 0);
-    for (int64_t c = 1; c < rows_.classes(); ++c) {
-      const float* value = Values(c);
-      for (int64_t x = 0; x < width_; ++x) {
-        const bool larger = value[x] > best[x];
-        label[x] = larger ? static_cast<int32_t>(c) : label[x];
-        best[x] = larger ? value[x] : best[x];
-      }
-    }
-  }
-
-  // Values become their softmax's numerators.
-  void TakeExponentials() {
-    const float* best = best_.data();
-    for (int64_t c = 0; c < rows_.classes(); ++c) {
-      float* __restrict value = Values(c);
-      for (int64_t x = 0; x < width_; ++x) value[x] -= best[x];
-    }
-    values_.exp_();
-    sums_.zero_();
-    float* __restrict sum = sums_.data_ptr<float>();
-    for (int64_t c = 0; c < rows_.classes(); ++c) {
-      const float* value = Values(c);
-      for (int64_t x = 0; x < width_; ++x) sum[x] += value[x];
-    }
-  }
-
-  // Then the gradient by them: softmax minus the largest class, by the pixel's share.
-  double TakeLoss() {
-    TakeExponentials();
-    float* sum = sums_.data_ptr<float>();
-    const float pixels = static_cast<float>(pixels_);
-    for (int64_t x = 0; x < width_; ++x) scale_[x] = Weight(label_[x]) / (pixels * sum[x]);
-    for (int64_t c = 0; c < rows_.classes(); ++c) {
-      float* __restrict value = Values(c);
-      for (int64_t x = 0; x < width_; ++x) value[x] *= scale_[x];
-    }
-    sums_.log_();
-    double loss = 0;
-    for (int64_t x = 0; x < width_; ++x) {
-      const float weight = Weight(label_[x]);
-      Values(label_[x])[x] -= weight / pixels;
-      loss += weight * sum[x];
-    }
-    return loss;
   }
 
   // What EnlargeRow does, the other way round.
   void ShrinkRow() {
     std::fill(by_row_.begin(), by_row_.end(), 0.0f);
     for (const EnlargedRows::Run& run : rows_.runs()) {
-      const float* share = rows_.shares() + run.first;
-      for (int64_t c = 0; c < rows_.classes(); ++c) {
-        float* left = &by_row_[c * (columns_ + 2) + 1 + run.cell];
-        const float* value = Values(c) + run.first;
-        for (int64_t x = 0; x < run.count; ++x) left[x] += (1 - share[x]) * value[x];
-        for (int64_t x = 0; x < run.count; ++x) left[x + 1] += share[x] * value[x];
-      }
+      for (int64_t c = 0; c < rows_.classes(); ++c)
+        ShrinkRun(loss_.Values(c) + run.first, rows_.shares() + run.first, run.count,
+                  &by_row_[c * (columns_ + 2) + 1 + run.cell]);
     }
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       float* row = &by_row_[c * (columns_ + 2)];
@@ -141,10 +93,9 @@ class LossOfRows {
   void AddToCells(const EnlargedRows::Around& around, Part& part) const {
     const int64_t rows = part.by_cells.size(2);
     const auto add = [&](int64_t c, int64_t cell_row, float share) {
-      const float* from = &by_row_[c * (columns_ + 2) + 1];
       float* to =
           part.by_cells.data_ptr<float>() + (c * rows + cell_row - part.first_row) * columns_;
-      for (int64_t x = 0; x < columns_; ++x) to[x] += share * from[x];
+      AddTimes(&by_row_[c * (columns_ + 2) + 1], share, columns_, to);
     };
     for (int64_t c = 0; c < rows_.classes(); ++c) {
       add(c, around.upper, 1 - around.share);
@@ -154,26 +105,15 @@ class LossOfRows {
 
   EnlargedRows rows_;
   const int64_t columns_, width_;
-  const std::vector<float>& class_weights_;
-  const double pixels_;
-  at::Tensor values_, sums_;  // of the row's pixels as they are gathered: [C,width], [width]
-  std::vector<float> best_, scale_;
-  std::vector<int32_t> label_;
+  RowLoss loss_;               // of the row's pixels as they are gathered
   std::vector<float> by_row_;  // the gradient by EnlargedRows' blended row
 };
 
-}  // namespace
-
-LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement& enlargement,
-                                    int width, int height,
-                                    const std::vector<float>& class_weights) {
-  at::NoGradGuard no_gradient;
-  TORCH_CHECK(height <= enlargement.to.height, "the logits do not cover the frame");
-  const auto cells = logits.detach().contiguous();
-  const double pixels = static_cast<double>(width) * height;
+LossGradient LossOfEnlarged(const at::Tensor& cells, const Enlargement& enlargement, int width,
+                            int height, const RowLoss& of_rows) {
   std::vector<Part> parts((height + kRowsAtATime - 1) / kRowsAtATime);
   at::parallel_for(0, static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end) {
-    LossOfRows rows(cells, enlargement, width, class_weights, pixels);
+    LossOfRows rows(cells, enlargement, width, of_rows);
     for (int64_t i = begin; i < end; ++i)
       parts[i] = rows.Run(i * kRowsAtATime, std::min<int64_t>((i + 1) * kRowsAtATime, height));
   });
@@ -183,7 +123,58 @@ LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement&
     loss += part.loss;
     result.by_logits.narrow(2, part.first_row, part.by_cells.size(2)).add_(part.by_cells);
   }
-  result.value = at::scalar_tensor(loss / pixels, at::kDouble);
+  result.value = at::scalar_tensor(loss, at::kDouble);
+  return result;
+}
+
+// Of logits of every pixel, whose order is kept.
+LossGradient LossOfWhole(const at::Tensor& logits, int width, int height, const RowLoss& of_rows) {
+  const int64_t classes = logits.size(1), places = logits.size(2) * logits.size(3),
+                row = logits.size(3);
+  const bool together = ChannelsSideBySide(logits);
+  const bool all = width == row && height == logits.size(2);
+  LossGradient result{.by_logits = all ? at::empty_like(logits) : at::zeros_like(logits)};
+  const float* from = logits.data_ptr<float>();
+  float* to = result.by_logits.data_ptr<float>();
+  std::vector<double> losses(height);
+  at::parallel_for(0, height, kRowsAtATime, [&](int64_t begin, int64_t end) {
+    RowLoss loss = of_rows;
+    for (int64_t y = begin; y < end; ++y) {
+      const int64_t start = y * row;
+      if (together) {
+        PlanesFromPlaces(from + start * classes, classes, width, loss.Values(0), loss.step());
+        losses[y] = loss.Take(width);
+        PlacesFromPlanes(loss.Values(0), loss.step(), classes, width, to + start * classes);
+        continue;
+      }
+      for (int64_t c = 0; c < classes; ++c)
+        std::copy_n(from + c * places + start, width, loss.Values(c));
+      losses[y] = loss.Take(width);
+      for (int64_t c = 0; c < classes; ++c)
+        std::copy_n(loss.Values(c), width, to + c * places + start);
+    }
+  });
+  result.value =
+      at::scalar_tensor(std::accumulate(losses.begin(), losses.end(), 0.0), at::kDouble);
+  return result;
+}
+
+}  // namespace
+
+LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement& enlargement,
+                                    int width, int height, const std::vector<float>& class_weights,
+                                    double factor) {
+  at::NoGradGuard no_gradient;
+  TORCH_CHECK(width <= enlargement.to.width && height <= enlargement.to.height,
+              "the logits do not cover the frame");
+  const double pixels = static_cast<double>(width) * height;
+  const RowLoss of_rows(logits.size(1), width, class_weights, pixels, factor);
+  const auto values = logits.detach();
+  LossGradient result =
+      SizeOf(logits) == enlargement.to && IsPlainMap(values)
+          ? LossOfWhole(values, width, height, of_rows)
+          : LossOfEnlarged(values.contiguous(), enlargement, width, height, of_rows);
+  result.value.div_(pixels);
   return result;
 }
 

@@ -6,31 +6,61 @@
 #include <span>
 #include <vector>
 
+#include "stac/base/wide_vectors.h"
 #include "stac/segment/enlarged_rows_internal.h"
+#include "stac/segment/map_layout_internal.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {
 namespace {
 
-// One pass over the class planes for each strip of rows; ATen's argmax strides over the planes
+constexpr int64_t kStrip = 1024;  // pixels
+
+// One pass over the class planes for each strip of pixels; ATen's argmax strides over the planes
 // for every pixel and is several times slower.
-void ArgmaxRows(const float* logits, int64_t classes, int64_t pixels, int64_t begin, int64_t end,
-                uint8_t* labels) {
-  constexpr int64_t kStrip = 1024;
+STAC_WIDE_VECTORS
+void ArgmaxStrip(const float* logits, int64_t step, int64_t classes, int64_t count,
+                 uint8_t* __restrict labels) {
   float best[kStrip];
-  for (int64_t start = begin; start < end; start += kStrip) {
-    const int64_t count = std::min(kStrip, end - start);
-    std::copy_n(logits + start, count, best);
-    std::fill_n(labels + start, count, uint8_t{0});
-    for (int64_t c = 1; c < classes; ++c) {
-      const float* plane = logits + c * pixels + start;
-      uint8_t* label = labels + start;
-      for (int64_t i = 0; i < count; ++i) {
-        const bool larger = plane[i] > best[i];
-        label[i] = larger ? static_cast<uint8_t>(c) : label[i];
-        best[i] = larger ? plane[i] : best[i];
-      }
+  int32_t label[kStrip];  // as wide as the logits, which compilers can compare several of at a time
+  for (int64_t i = 0; i < count; ++i) best[i] = logits[i];
+  for (int64_t i = 0; i < count; ++i) label[i] = 0;
+  for (int64_t c = 1; c < classes; ++c) {
+    const float* plane = logits + c * step;
+    for (int64_t i = 0; i < count; ++i) {
+      const bool larger = plane[i] > best[i];
+      label[i] = larger ? static_cast<int32_t>(c) : label[i];
+      best[i] = larger ? plane[i] : best[i];
     }
+  }
+  for (int64_t i = 0; i < count; ++i) labels[i] = static_cast<uint8_t>(label[i]);
+}
+
+// Of one picture.
+void Argmax(const at::Tensor& logits, uint8_t* labels) {
+  const int64_t classes = logits.size(1), pixels = logits.size(2) * logits.size(3);
+  const bool together = ChannelsSideBySide(logits);
+  const float* data = logits.data_ptr<float>();
+  at::parallel_for(0, (pixels + kStrip - 1) / kStrip, 16, [&](int64_t begin, int64_t end) {
+    std::vector<float> planes(together ? classes * kStrip : 0);
+    for (int64_t strip = begin; strip < end; ++strip) {
+      const int64_t start = strip * kStrip, count = std::min(kStrip, pixels - start);
+      if (together) PlanesFromPlaces(data + start * classes, classes, count, planes.data(), kStrip);
+      ArgmaxStrip(together ? planes.data() : data + start, together ? kStrip : pixels, classes,
+                  count, labels + start);
+    }
+  });
+}
+
+// Enlarges class c of a run of pixels, and remembers where it is the largest so far.
+STAC_WIDE_VECTORS
+void FindLarger(const float* left, const float* share, int32_t c, int64_t count,
+                float* __restrict best, int32_t* __restrict label) {
+  for (int64_t x = 0; x < count; ++x) {
+    const float value = (1 - share[x]) * left[x] + share[x] * left[x + 1];
+    const bool larger = c == 0 || value > best[x];
+    label[x] = larger ? c : label[x];
+    best[x] = larger ? value : best[x];
   }
 }
 
@@ -48,18 +78,9 @@ class RowLabeller {
 
  private:
   void LabelRun(const EnlargedRows::Run& run) {
-    const float* share = rows_.shares() + run.first;
-    float* __restrict best = &best_[run.first];
-    int32_t* __restrict label = &label_[run.first];
-    for (int64_t c = 0; c < rows_.classes(); ++c) {
-      const float* left = rows_.Cells(c) + run.cell;
-      for (int64_t x = 0; x < run.count; ++x) {
-        const float value = (1 - share[x]) * left[x] + share[x] * left[x + 1];
-        const bool larger = c == 0 || value > best[x];
-        label[x] = larger ? static_cast<int32_t>(c) : label[x];
-        best[x] = larger ? value : best[x];
-      }
-    }
+    for (int64_t c = 0; c < rows_.classes(); ++c)
+      FindLarger(rows_.Cells(c) + run.cell, rows_.shares() + run.first, static_cast<int32_t>(c),
+                 run.count, &best_[run.first], &label_[run.first]);
   }
 
   EnlargedRows rows_;
@@ -79,12 +100,8 @@ LabelMap LabelsFromLogits(const at::Tensor& logits) {
     std::copy_n(bytes.data_ptr<uint8_t>(), labels.size(), labels.data());
     return labels;
   }
-  const auto floats = logits.detach().to(at::kFloat).contiguous();
-  const float* data = floats.data_ptr<float>();
-  const auto pixels = static_cast<int64_t>(labels.size());
-  at::parallel_for(0, pixels, 1 << 16, [&](int64_t begin, int64_t end) {
-    ArgmaxRows(data, floats.size(1), pixels, begin, end, labels.data());
-  });
+  const auto floats = logits.detach().to(at::kFloat);
+  Argmax(IsPlainMap(floats) ? floats : floats.contiguous(), labels.data());
   return labels;
 }
 

@@ -44,9 +44,11 @@ struct LossGradient {
 };
 LossGradient GradientOfLoss(const at::Tensor& logits, const std::vector<float>& class_weights);
 // The same of the left upper width x height pixels of the enlarged logits, with respect to the
-// small ones, without making the others: of floats [1,C,h,w] on the CPU.
+// small ones, without making the others: of floats [1,C,h,w] on the CPU. The gradient is `factor`
+// times as large.
 LossGradient GradientOfEnlargedLoss(const at::Tensor& logits, const Enlargement& enlargement,
-                                    int width, int height, const std::vector<float>& class_weights);
+                                    int width, int height, const std::vector<float>& class_weights,
+                                    double factor = 1);
 
 // The tile of ObjectiveValue: [1,C,64,64], a function of seed, pass and class count only.
 at::Tensor ProjectionTile(uint64_t seed, int pass, int class_count);

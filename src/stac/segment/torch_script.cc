@@ -58,8 +58,8 @@ Result<TorchNetwork> OpenTorchScript(const std::string& path, const at::Device& 
     if (passes == Passes::kForwardAndBackward) {
       module = torch::jit::freeze(module);
       enlarges = TakeOffEnlargement(module);
-      SkipWholeSlices(module);
       SkipUnusedClasses(module);
+      SkipWholeSlices(module);
       ReplaceLayers(module, device, GradientType(precision, device));
     } else if (device.is_cpu()) {
       module = torch::jit::optimize_for_inference(module);

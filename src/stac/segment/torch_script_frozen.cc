@@ -195,6 +195,7 @@ void ReplaceLayers(torch::jit::Module& frozen, const at::Device& device,
   const auto graph = frozen.get_method("forward").graph();
   ReplaceLayers(*graph->block(), {device.is_cpu(), gradient_type});
   torch::jit::EliminateDeadCode(graph);  // kernels as they were
+  if (device.is_cpu()) CopyForEachUser(graph);
 }
 
 }  // namespace stac

@@ -3,6 +3,8 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <memory>
+
 #include "stac/segment/network_answer_internal.h"
 
 // TorchScript networks made faster. For LibTorch code only; all of them may throw.
@@ -18,12 +20,12 @@ namespace stac {
 bool TakeOffEnlargement(torch::jit::Module& frozen);
 NetworkOutput OutputWithEnlargement(const c10::IValue& output);
 
-// Slices that turn out to take everything are no longer made.
-void SkipWholeSlices(torch::jit::Module& frozen);
-
 // Where a network's logits are the first so many of a convolution's answers, the others are no
 // longer computed.
 void SkipUnusedClasses(torch::jit::Module& frozen);
+
+// Slices that turn out to take everything are no longer made.
+void SkipWholeSlices(torch::jit::Module& frozen);
 
 // Layers that give the gradient faster in the place of ATen's (frozen_layers_internal.h), and on the
 // CPU kernels whose channels lie side by side, which lays maps out as oneDNN likes them.
@@ -43,6 +45,9 @@ void ReplaceBy(torch::jit::Node& node, const char* name, at::ArrayRef<torch::jit
 
 // Replaces `node` if it joins, shuffles or resamples maps; false if not.
 bool ReplaceMapOperation(torch::jit::Node& node);
+
+// Gives each of several nodes that look at a map one of its own (Copies).
+void CopyForEachUser(const std::shared_ptr<torch::jit::Graph>& graph);
 
 // Whether it enlarges bilinearly and to a size, not by factors, which round differently.
 bool EnlargesToSize(const torch::jit::Node& node);

@@ -1,7 +1,11 @@
+#include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include "stac/segment/torch_script_internal.h"
 
@@ -69,7 +73,57 @@ bool ReplaceJoin(Node& node) {
   return true;
 }
 
+// ---- What several nodes look at ----
+
+// Whether gradients may come from there to `value`.
+bool MayBeDifferentiated(const torch::jit::Use& use) {
+  const Node& user = *use.user;
+  if (!user.blocks().empty() || user.kind() == torch::jit::prim::Return) return false;
+  return std::any_of(user.outputs().begin(), user.outputs().end(), [](const Value* output) {
+    const auto kind = output->type()->kind();
+    const bool list_of_maps = kind == c10::TypeKind::ListType &&
+                              output->type()->containedType(0)->kind() == c10::TypeKind::TensorType;
+    return kind == c10::TypeKind::TensorType || list_of_maps;
+  });
+}
+
+void CopyForEachUser(Value& value, const torch::jit::AliasDb& aliases) {
+  if (value.type()->kind() != c10::TypeKind::TensorType || aliases.hasWriters(&value)) return;
+  std::vector<torch::jit::Use> uses;
+  for (const torch::jit::Use& use : value.uses())
+    if (MayBeDifferentiated(use)) uses.push_back(use);
+  if (uses.size() < 2) return;
+  Node* source = value.node();
+  torch::jit::Graph& graph = *source->owningGraph();
+  Node* after = source->kind() == torch::jit::prim::Param ? *source->owningBlock()->nodes().begin()
+                                                          : source->next();
+  const torch::jit::WithInsertPoint behind(after);
+  Value* count = graph.insertConstant(static_cast<int64_t>(uses.size()));
+  Node* copies =
+      graph.insertNode(graph.create(at::Symbol::fromQualString("stac::copies"), {&value, count}));
+  copies->output()->setType(c10::ListType::ofTensors());
+  Node* each = graph.insertNode(graph.createListUnpack(copies->output(), uses.size()));
+  for (size_t i = 0; i < uses.size(); ++i)
+    uses[i].user->replaceInput(uses[i].offset, each->output(i));
+}
+
+void FindValues(torch::jit::Block& block, std::vector<Value*>& values) {
+  for (Value* input : block.inputs()) values.push_back(input);
+  for (Node* node : block.nodes()) {
+    for (torch::jit::Block* inner : node->blocks()) FindValues(*inner, values);
+    if (node->kind() == torch::jit::prim::Constant) continue;
+    for (Value* output : node->outputs()) values.push_back(output);
+  }
+}
+
 }  // namespace
+
+void CopyForEachUser(const std::shared_ptr<torch::jit::Graph>& graph) {
+  const torch::jit::AliasDb aliases(graph);
+  std::vector<Value*> values;
+  FindValues(*graph->block(), values);
+  for (Value* value : values) CopyForEachUser(*value, aliases);
+}
 
 bool EnlargesToSize(const Node& node) {
   if (!Is(node, "aten::upsample_bilinear2d")) return false;

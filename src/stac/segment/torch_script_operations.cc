@@ -53,6 +53,8 @@ at::Tensor Activation(const at::Tensor& x, const OptionalTensor& scale, const Op
 
 at::Tensor Join(at::TensorList maps, int64_t axis) { return Joined(maps.vec(), axis); }
 
+std::vector<at::Tensor> Copy(const at::Tensor& x, int64_t count) { return Copies(x, count); }
+
 // x.view(parts).transpose(1, 2).reshape(whole), which shuffles channels, or else what it does.
 at::Tensor Shuffle(const at::Tensor& x, at::IntArrayRef parts, at::IntArrayRef whole) {
   const bool channels = x.dim() == 4 && parts.size() == 5 && parts[1] > 0 &&
@@ -98,6 +100,7 @@ void DefineOperations() {
     stac.def("activation(Tensor x, Tensor? scale, Tensor? shift, Tensor? slopes) -> Tensor",
              &Activation);
     stac.def("joined(Tensor[] maps, int axis) -> Tensor", &Join);
+    stac.def("copies(Tensor(a) x, int count) -> Tensor(a)[]", &Copy);
     stac.def("shuffled(Tensor x, int[] parts, int[] whole) -> Tensor", &Shuffle);
     stac.def(
         "average(Tensor x, int[] kernel, int[] stride, int[] padding, bool count_padding) -> "

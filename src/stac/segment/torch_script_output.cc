@@ -98,18 +98,12 @@ std::optional<Ending> EndingOf(const std::shared_ptr<Graph>& graph) {
 
 // ---- Classes that are cut off ----
 
-bool IsSlice(const Node& node) {
-  return node.kind() == at::aten::slice ||
-         node.kind() == at::Symbol::fromQualString("stac::first_ones");
-}
-
 // The slice at the end that takes the first so many channels.
 Node* ClassSlice(Value* output) {
-  for (Node* node = output->node(); IsSlice(*node); node = node->input(0)->node()) {
+  for (Node* node = output->node(); TakesTheFirst(*node); node = node->input(0)->node()) {
     if (node->output()->uses().size() != 1) return nullptr;
-    if (IsNumber(node->input(1), 1) && TakesTheFirst(*node) &&
-        torch::jit::constant_as<int64_t>(node->input(3)))
-      return node;
+    if (IsNumber(node->input(1), 1) && !IsEverything(node->input(3)))
+      return torch::jit::constant_as<int64_t>(node->input(3)) ? node : nullptr;
   }
   return nullptr;
 }
@@ -119,8 +113,9 @@ Node* ClassSlice(Value* output) {
 Node* SourceOfClasses(Value* channels) {
   while (channels->uses().size() == 1) {
     Node* node = channels->node();
-    if (!IsSlice(*node)) return node;
-    if (!IsNumber(node->input(1), 2) && !IsNumber(node->input(1), 3)) return nullptr;
+    if (!TakesTheFirst(*node)) return node;
+    const bool spatial = IsNumber(node->input(1), 2) || IsNumber(node->input(1), 3);
+    if (!spatial && !IsEverything(node->input(3))) return nullptr;
     channels = node->input(0);
   }
   return nullptr;

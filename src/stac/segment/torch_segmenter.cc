@@ -260,9 +260,9 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
   const double magnified = Magnification(answer.LossCount(), *objective);
   std::vector<at::Tensor> values, by_logits;
   for (int64_t i = 0; i < count; ++i) {
-    const LossGradient loss = answer.Loss(i, objective->class_weights);
+    const LossGradient loss = answer.Loss(i, objective->class_weights, magnified);
     values.push_back(loss.value);
-    by_logits.push_back(Times(loss.by_logits, magnified));
+    by_logits.push_back(loss.by_logits);
   }
   const auto by_input =
       Times(torch::autograd::grad({answer.LossLogits()}, {input}, {at::cat(by_logits)}).front(),
@@ -330,10 +330,9 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
     result.forward_ms = watch.Lap();
   }
   if (objective.kind == ObjectiveKind::kFakeLabelLoss && objective.labels == nullptr) {
-    const LossGradient loss = answer.Loss(0, objective.class_weights);
     const double magnified = Magnification(answer.LossCount(), objective);
-    add(torch::autograd::grad({answer.LossLogits()}, {input}, {Times(loss.by_logits, magnified)}),
-        magnified);
+    const LossGradient loss = answer.Loss(0, objective.class_weights, magnified);
+    add(torch::autograd::grad({answer.LossLogits()}, {input}, {loss.by_logits}), magnified);
     result.objective = loss.value.item().toDouble();
     result.gradient_ms = watch.Milliseconds();
     return;
