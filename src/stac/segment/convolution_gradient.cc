@@ -1,4 +1,5 @@
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <tuple>
 
 #include "stac/segment/convolution_gradient_internal.h"
+#include "stac/segment/map_layout_internal.h"
 
 namespace stac {
 namespace {
@@ -136,22 +138,65 @@ at::Tensor PhaseKernel(const at::Tensor& weight, const ConvGeometry& geometry, i
       .reshape({groups * in * cell * cell, out, n, n});
 }
 
+// What phases are of: in each place of [N,in * cell * cell,h,w], the inputs of a cell. Those of the
+// picture begin `extra` cells from the left upper corner.
+struct Cells {
+  int64_t cell;
+  std::array<int64_t, 2> extra, size;  // size: height and width of the picture
+};
+
+at::Tensor InPlaceInSteps(at::Tensor phases, const Cells& cells) {
+  for (int axis = 0; axis < 2; ++axis)
+    phases = phases.narrow(2 + axis, cells.extra[axis],
+                           (cells.size[axis] + cells.cell - 1) / cells.cell);
+  return at::pixel_shuffle(phases, cells.cell).narrow(2, 0, cells.size[0]).narrow(3, 0, cells.size[1]);
+}
+
+// The same of floats whose channels lie side by side, in one pass, laid out in that format.
+at::Tensor InPlace(const at::Tensor& phases, const Cells& cells, at::MemoryFormat format) {
+  const auto [height, width] = cells.size;
+  const int64_t cell = cells.cell, all = phases.size(1), channels = all / (cell * cell);
+  at::Tensor result = at::empty({phases.size(0), channels, height, width},
+                                phases.options().memory_format(format));
+  const bool together = format == at::MemoryFormat::ChannelsLast;
+  const int64_t channel_step = together ? 1 : height * width, step = together ? channels : 1;
+  const float* from = phases.data_ptr<float>();
+  float* to = result.data_ptr<float>();
+  at::parallel_for(0, phases.size(0) * height, 4, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t picture = row / height, y = row % height;
+      const float* in = from + ((picture * phases.size(2) + cells.extra[0] + y / cell) *
+                                    phases.size(3) +
+                                cells.extra[1]) *
+                                   all;
+      float* out = to + picture * channels * height * width + y * width * step;
+      for (int64_t x = 0; x < width; ++x) {
+        const float* of_place = in + x / cell * all + y % cell * cell + x % cell;
+        for (int64_t c = 0; c < channels; ++c)
+          out[x * step + c * channel_step] = of_place[c * cell * cell];
+      }
+    }
+  });
+  return result;
+}
+
 // by_output: [N,out,h,w]; size: height and width of the input.
 at::Tensor PhaseGradient(const at::Tensor& by_output, const at::Tensor& kernel, const Reach& reach,
-                         int64_t groups, const std::array<int64_t, 2>& size) {
+                         int64_t groups, const std::array<int64_t, 2>& size,
+                         at::MemoryFormat format) {
   const int64_t step = reach.outputs;
   ConvGeometry back{.stride = {step, step}, .groups = groups};
-  std::array<int64_t, 2> cells{}, extra{};  // extra: computed in front and not needed
+  Cells cells{.cell = reach.cell, .extra = {}, .size = size};
   for (int axis = 0; axis < 2; ++axis) {
-    cells[axis] = (size[axis] + reach.cell - 1) / reach.cell;
+    const int64_t count = (size[axis] + reach.cell - 1) / reach.cell;
     const int64_t missing =
-        (cells[axis] - 1) * step + reach.size() - 2 * reach.last - by_output.size(2 + axis);
-    extra[axis] = std::max<int64_t>(0, (missing + step - 1) / step);
-    back.padding[axis] = reach.last + extra[axis] * step;
+        (count - 1) * step + reach.size() - 2 * reach.last - by_output.size(2 + axis);
+    cells.extra[axis] = std::max<int64_t>(0, (missing + step - 1) / step);
+    back.padding[axis] = reach.last + cells.extra[axis] * step;
   }
-  auto phases = Convolved(by_output, kernel, {}, back);
-  for (int axis = 0; axis < 2; ++axis) phases = phases.narrow(2 + axis, extra[axis], cells[axis]);
-  return at::pixel_shuffle(phases, reach.cell).narrow(2, 0, size[0]).narrow(3, 0, size[1]);
+  const at::Tensor phases = Convolved(by_output, kernel, {}, back);
+  return IsPlainMap(phases) && ChannelsSideBySide(phases) ? InPlace(phases, cells, format)
+                                                          : InPlaceInSteps(phases, cells);
 }
 
 enum class Way { kLibrary, kTurned, kPhases };
@@ -214,7 +259,7 @@ at::Tensor GradientAtInput(const at::Tensor& by_output, const at::Tensor& kernel
     case Way::kPhases: {
       const Reach reach = ReachOf(*CellOfPhases(weight, geometry), Spread(weight, geometry),
                                   geometry.stride[0], geometry.padding[0]);
-      return PhaseGradient(by_output, kernel, reach, geometry.groups, {x[2], x[3]});
+      return PhaseGradient(by_output, kernel, reach, geometry.groups, {x[2], x[3]}, x_format);
     }
   }
   return LibraryGradient(by_output, kernel, geometry,

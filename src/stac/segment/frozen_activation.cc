@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "stac/base/wide_vectors.h"
@@ -74,9 +75,11 @@ void AnswerRowAndSigns(const float* in, const float* scale, const float* shift, 
   }
 }
 
+// out: may be `by`.
 STAC_WIDE_VECTORS
 void GradientRow(const float* by, const uint8_t* above, const float* scale, const float* slope,
-                 int64_t count, float* __restrict out) {
+                 int64_t count, float* out) {
+#pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
     const float by_t = above[i] ? by[i] : by[i] * slope[i];
     out[i] = by_t * scale[i];
@@ -139,9 +142,10 @@ at::Tensor AnswerInOnePass(const at::Tensor& x, const FrozenActivation& layer, a
   return result;
 }
 
+// In the place of by_output, if it is ours.
 at::Tensor GradientInOnePass(const at::Tensor& by_output, const at::Tensor& above,
                              const FrozenActivation& layer) {
-  at::Tensor result = at::empty_like(by_output);
+  at::Tensor result = IsOurs(by_output) ? by_output : at::empty_like(by_output);
   const float* by = by_output.data_ptr<float>();
   const uint8_t* signs = above.data_ptr<uint8_t>();
   float* out = result.data_ptr<float>();
@@ -168,11 +172,12 @@ class ActivationBack final : public torch::autograd::Node {
   void Keep(const at::Tensor&) {}
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& by_output) override {
-    const at::Tensor& by = by_output.front();
+    at::Tensor by = std::move(by_output.front());
     if (!by.defined()) return {at::Tensor()};
     const at::NoGradGuard once;
     if (!above_.defined()) return {GradientInSteps(by, x_.unpack(), layer_)};
-    return {GradientInOnePass(LaidOut(by, format_), above_, layer_)};
+    by = LaidOut(by, format_);
+    return {GradientInOnePass(by, above_, layer_)};
   }
 
   void release_variables() override {
@@ -200,9 +205,10 @@ void RectifyRow(float* values, int64_t count, uint8_t* __restrict passed) {
   }
 }
 
+// out: may be `by`.
 STAC_WIDE_VECTORS
-void RectifiedGradientRow(const float* by, const uint8_t* passed, int64_t count,
-                          float* __restrict out) {
+void RectifiedGradientRow(const float* by, const uint8_t* passed, int64_t count, float* out) {
+#pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) out[i] = passed[i] ? by[i] : 0;
 }
 
@@ -233,7 +239,9 @@ at::Tensor RectifyInPlace(at::Tensor& map) {
 
 at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& passed,
                              at::ScalarType type) {
-  at::Tensor result = at::empty_like(by_output, by_output.options().dtype(type));
+  const bool in_place = type == at::kFloat && IsOurs(by_output);
+  at::Tensor result =
+      in_place ? by_output : at::empty_like(by_output, by_output.options().dtype(type));
   const float* by = by_output.data_ptr<float>();
   const uint8_t* bytes = passed.data_ptr<uint8_t>();
   const auto fill = [&](auto* out) {

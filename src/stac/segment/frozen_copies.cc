@@ -22,9 +22,6 @@ void Add(const float* from, int64_t count, float* __restrict to) {
   for (int64_t i = 0; i < count; ++i) to[i] += from[i];
 }
 
-// Whether nobody else sees the values.
-bool IsOurs(const at::Tensor& x) { return x.use_count() == 1 && x.storage().use_count() == 1; }
-
 at::Tensor SumInSteps(const variable_list& terms) {
   at::Tensor sum = terms.front();
   for (size_t i = 1; i < terms.size(); ++i) sum = sum + terms[i];

@@ -3,6 +3,7 @@
 #include <torch/csrc/autograd/saved_variable.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "stac/segment/frozen_layers_internal.h"
@@ -53,14 +54,15 @@ class ConvolutionBack final : public torch::autograd::Node {
   }
 
   variable_list apply(variable_list&& by_output) override {
-    const at::Tensor& by = by_output.front();
+    at::Tensor by = std::move(by_output.front());
     if (!by.defined()) return {at::Tensor()};
+    const auto type = by.scalar_type();
     const at::NoGradGuard once;
     const at::Tensor by_x =
-        GradientAtInput(AtConvolution(by), layer_.gradient_kernel, layer_.weight.sizes(),
+        GradientAtInput(AtConvolution(std::move(by)), layer_.gradient_kernel, layer_.weight.sizes(),
                         layer_.geometry, x_size_, x_format_);
     // Its layout first: both at once is ATen's slow way.
-    return {LaidOut(by_x, x_format_).to(by.scalar_type())};
+    return {LaidOut(by_x, x_format_).to(type)};
   }
 
   void release_variables() override {
@@ -71,12 +73,12 @@ class ConvolutionBack final : public torch::autograd::Node {
 
  private:
   // Passes over a map and its gradient are several times faster if both are laid out alike.
-  at::Tensor AtConvolution(const at::Tensor& by) {
-    const at::Tensor alike = LaidOut(by, y_format_);
+  at::Tensor AtConvolution(at::Tensor by) {
+    by = LaidOut(by, y_format_);
     const auto type = layer_.gradient_kernel.scalar_type();
-    if (passed_.defined()) return RectifiedGradient(alike, passed_, type);
-    if (!layer_.relu) return alike.to(type);
-    return at::threshold_backward(alike, y_.unpack(shared_from_this()), 0).to(type);
+    if (passed_.defined()) return RectifiedGradient(by, passed_, type);
+    if (!layer_.relu) return by.to(type);
+    return at::threshold_backward(by, y_.unpack(shared_from_this()), 0).to(type);
   }
 
   const FrozenConvolution layer_;

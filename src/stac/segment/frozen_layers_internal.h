@@ -50,7 +50,7 @@ struct FrozenActivation {
 // for each value comes back, in the order in which they lie: 1 if it was let through.
 at::Tensor RectifyInPlace(at::Tensor& map);
 // The gradient before such a ReLU, by that behind it, in numbers of `type`: floats or bfloat16.
-// by_output: plain, laid out as the map was.
+// by_output: plain, laid out as the map was; overwritten where nobody else sees it.
 at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& passed,
                              at::ScalarType type);
 

@@ -161,8 +161,7 @@ void Resample(const Resampling& map, const float* from, int64_t pictures, int64_
     SumRows(picture + map.rows.first[output] * row + begin, row, map.rows.weight.data() + start,
             map.rows.start[output + 1] - start, end - begin, sums + begin);
   };
-  const int64_t work = map.rows.inputs * row / std::max<int64_t>(1, map.rows.outputs());
-  const int64_t at_once = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>(1, work));
+  const int64_t at_once = std::max<int64_t>(1, (1 << 14) / std::max<int64_t>({1, row, out_row}));
   at::parallel_for(0, rows, few_rows ? rows : at_once, [&](int64_t begin, int64_t end) {
     std::vector<float> sums(row);
     for (int64_t y = begin; y < end; ++y) {

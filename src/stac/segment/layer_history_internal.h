@@ -16,6 +16,9 @@ inline bool ForwardOnly(const at::Tensor& x) {
   return !(at::GradMode::is_enabled() && x.requires_grad());
 }
 
+// Whether nobody else sees x's values, so that they may be overwritten.
+inline bool IsOurs(const at::Tensor& x) { return x.use_count() == 1 && x.storage().use_count() == 1; }
+
 // What a layer of ours answers to `inputs` (a tensor or several), with `Back` made of `parts` as its
 // history: that has Answer(inputs) for the answer, and apply() for the gradients. Less work than
 // autograd::Function, which keeps what it needs under names.
