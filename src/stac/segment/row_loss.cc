@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <utility>
 
 #include "stac/base/wide_vectors.h"
 
@@ -36,12 +37,13 @@ void FindLarger(const float* value, int32_t c, int64_t count, float* __restrict 
   }
 }
 
+// Adds up those of the classes that are not the largest.
 STAC_WIDE_VECTORS
-void TakeExponentials(float* __restrict value, const float* best, int64_t count,
-                      float* __restrict sum) {
+void TakeExponentials(float* __restrict value, const float* best, const int32_t* label, int32_t c,
+                      int64_t count, float* __restrict others) {
   for (int64_t x = 0; x < count; ++x) {
     value[x] = Exponential(value[x] - best[x]);
-    sum[x] += value[x];
+    others[x] += label[x] == c ? 0 : value[x];
   }
 }
 
@@ -52,15 +54,15 @@ void Multiply(float* __restrict value, const float* by, int64_t count) {
 
 }  // namespace
 
-RowLoss::RowLoss(int64_t classes, int64_t width, const std::vector<float>& class_weights,
-                 double pixels, double factor)
+RowLoss::RowLoss(int64_t classes, int64_t width, std::vector<float> class_weights, double pixels,
+                 double factor)
     : classes_(classes),
       width_(width),
-      class_weights_(class_weights),
+      class_weights_(std::move(class_weights)),
       share_(static_cast<float>(factor / pixels)),
       values_(classes * width),
       best_(width),
-      sum_(width),
+      others_(width),
       scale_(width),
       label_(width) {}
 
@@ -69,18 +71,21 @@ double RowLoss::Take(int64_t count) {
   std::fill(label_.begin(), label_.end(), 0);
   for (int64_t c = 1; c < classes_; ++c)
     FindLarger(Values(c), static_cast<int32_t>(c), count, best_.data(), label_.data());
-  std::fill(sum_.begin(), sum_.end(), 0.0f);
+  std::fill(others_.begin(), others_.end(), 0.0f);
   for (int64_t c = 0; c < classes_; ++c)
-    TakeExponentials(Values(c), best_.data(), count, sum_.data());
+    TakeExponentials(Values(c), best_.data(), label_.data(), static_cast<int32_t>(c), count,
+                     others_.data());
   const auto weight = [&](int64_t x) {
     return class_weights_.empty() ? 1.0f : class_weights_[label_[x]];
   };
-  for (int64_t x = 0; x < count; ++x) scale_[x] = weight(x) * share_ / sum_[x];
+  // The largest class has 1.
+  for (int64_t x = 0; x < count; ++x) scale_[x] = weight(x) * share_ / (1 + others_[x]);
   for (int64_t c = 0; c < classes_; ++c) Multiply(Values(c), scale_.data(), count);
   double loss = 0;
   for (int64_t x = 0; x < count; ++x) {
-    Values(label_[x])[x] -= weight(x) * share_;
-    loss += weight(x) * std::log(sum_[x]);
+    // Its softmax minus 1, without the difference of nearly equal numbers.
+    Values(label_[x])[x] = -others_[x] * scale_[x];
+    loss += weight(x) * std::log1p(others_[x]);
   }
   return loss;
 }

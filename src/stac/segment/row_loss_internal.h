@@ -10,7 +10,7 @@ class RowLoss {
  public:
   // Of rows of up to `width` pixels. The loss is a mean over so many pixels, each weighted by its
   // largest class (by 1 if no weights are given); the gradient is multiplied by `factor`.
-  RowLoss(int64_t classes, int64_t width, const std::vector<float>& class_weights, double pixels,
+  RowLoss(int64_t classes, int64_t width, std::vector<float> class_weights, double pixels,
           double factor);
 
   // The row's logits of class c.
@@ -22,10 +22,10 @@ class RowLoss {
 
  private:
   const int64_t classes_, width_;
-  const std::vector<float>& class_weights_;
+  const std::vector<float> class_weights_;
   const float share_;  // of a pixel in the gradient
   std::vector<float> values_;
-  std::vector<float> best_, sum_, scale_;
+  std::vector<float> best_, others_, scale_;
   std::vector<int32_t> label_;
 };
 

@@ -4,9 +4,11 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "stac/capture/image_io.h"
+#include "stac/segment/row_loss_internal.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {
@@ -375,6 +377,57 @@ TEST(GradientOfEnlargedLossTest, IsWhatAutogradGives) {
       }
     }
   }
+}
+
+// Logits of every pixel, in either order of their memory, and a frame that is smaller.
+TEST(GradientOfEnlargedLossTest, OfWholeLogitsIsWhatAutogradGives) {
+  at::manual_seed(6);
+  const std::vector<float> weights = {0.5f, 2, 1, 0, 3};
+  const auto values = at::randn({1, 5, 41, 37}) * 30;  // some exponentials are zero
+  for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+    const auto logits = values.contiguous(format);
+    for (const auto& [width, height] : {std::pair(37, 41), std::pair(35, 40)}) {
+      const auto exact = values.to(at::kDouble).set_requires_grad(true);
+      const auto pixels = exact.slice(2, 0, height).slice(3, 0, width);
+      const Objective objective{.kind = ObjectiveKind::kFakeLabelLoss, .class_weights = weights};
+      const auto value = ObjectiveValue(pixels, objective, 0);
+      const auto expected = 8 * torch::autograd::grad({value}, {exact}).front();
+      const LossGradient found =
+          GradientOfEnlargedLoss(logits, {{41, 37}}, width, height, weights, /*factor=*/8);
+      EXPECT_TRUE(found.by_logits.is_contiguous(format));
+      EXPECT_NEAR(found.value.item().toDouble(), value.item().toDouble(), 1e-6);
+      EXPECT_LT((found.by_logits - expected).abs().max().item().toDouble(),
+                1e-6 * expected.abs().max().item().toDouble());
+      EXPECT_EQ(LabelsOfEnlarged(logits, {{41, 37}}, width, height),
+                LabelsFromLogits(values.slice(2, 0, height).slice(3, 0, width)));
+    }
+  }
+}
+
+TEST(RowLossTest, ExponentialsAreRightToTheLastDigits) {
+  // Two classes that lie apart by 0 to 100: the gradient by the first is 1 / (1 + exp(distance)).
+  constexpr int64_t kCount = 2000;
+  RowLoss loss(2, kCount, {}, /*pixels=*/1, /*factor=*/1);
+  for (int64_t i = 0; i < kCount; ++i) {
+    loss.Values(0)[i] = -0.05f * static_cast<float>(i);
+    loss.Values(1)[i] = 0;
+  }
+  loss.Take(kCount);
+  for (int64_t i = 1; i < kCount; ++i) {
+    const double away = static_cast<double>(0.05f * static_cast<float>(i));
+    const double expected = away > 87 ? 0 : std::exp(-away) / (1 + std::exp(-away));
+    EXPECT_NEAR(loss.Values(0)[i], expected, 6e-7 * expected) << i;
+    EXPECT_EQ(loss.Values(1)[i], -loss.Values(0)[i]) << i;  // also where softmax rounds to 1
+  }
+}
+
+TEST(RowLossTest, WhatIsNoNumberStaysNone) {
+  RowLoss loss(3, 2, {}, 1, 1);
+  for (int64_t c = 0; c < 3; ++c) loss.Values(c)[0] = loss.Values(c)[1] = 1;
+  loss.Values(1)[1] = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_TRUE(std::isnan(loss.Take(2)));
+  EXPECT_NEAR(loss.Values(1)[0], 1.0 / 3, 1e-6);
+  EXPECT_TRUE(std::isnan(loss.Values(0)[1]));
 }
 
 TEST(LabelsOfEnlargedTest, RefusesLogitsThatDoNotCoverTheFrame) {

@@ -74,6 +74,8 @@ torch::jit::Module Layered(const std::string& ending) {
   module.register_parameter("norm_variance", at::rand({20}) + 0.5, false);
   add("slopes", {20}, 0.5);
   add("head", {6, 20, 1, 1}, 0.8);
+  add("head_bias", {6}, 0.4);
+  add("up_head", {6, 7, 2, 2}, 0.5);
   module.define(R"(
 def forward(self, x):
   y = torch.conv2d(x * 2 - 1, self.stem, self.stem_bias, [2, 2], [1, 1], [1, 1], 1)
@@ -96,7 +98,12 @@ def forward(self, x):
   y = torch.batch_norm(y, self.norm_weight, None, self.norm_mean,
                        self.norm_variance, False, 0.1, 0.001, True)
   y = torch.prelu(y, self.slopes)
-  y = torch.conv2d(y, self.head, None, [1, 1], [0, 0], [1, 1], 1)
+  n, c, h, w = y.shape
+  y = torch.reshape(torch.transpose(y.view([n, 4, c // 4, h, w]), 1, 2), [n, c, h, w])
+  z = torch.adaptive_avg_pool2d(y, [(h + 1) // 2, 3])
+  z = torch.upsample_bilinear2d(z, [h, w], True) * torch.adaptive_avg_pool2d(y, [1, 1])
+  y = (y + z) * 0.1
+  y = torch.conv2d(y, self.head, self.head_bias, [1, 1], [0, 0], [1, 1], 1)
 )" + ending + "\n");
   module.eval();
   return module;
@@ -134,6 +141,17 @@ const std::vector<NetworkEnding> kEndings = {
      "  return z"},
     {"  y.mul_(0.5)\n"
      "  return torch.upsample_bilinear2d(y, [x.size(2), x.size(3)], False)"},
+    // Classes cut off behind other layers, and where they are looked at elsewhere.
+    {"  y = torch.conv_transpose2d(y, self.up_head, None, [2, 2], [0, 0], [0, 0], 1, [1, 1])\n"
+     "  return y[:, :, :y.size(2) - 1, :][:, :5]"},
+    {"  return torch.upsample_bilinear2d(torch.relu(y)[:, :5], [x.size(2), x.size(3)], False)",
+     true},
+    {"  z = y[:, :5]\n"
+     "  return torch.upsample_bilinear2d(z + y[:, 1:], [x.size(2), x.size(3)], False)",
+     true},
+    {"  y = y[:, :5]\n"
+     "  return torch.upsample_bilinear2d(y[:, :3], [x.size(2), x.size(3)], False)",
+     true},
     // Not enlarged.
     {"  return y"}};
 
