@@ -102,11 +102,6 @@ std::optional<int64_t> CellOfPhases(at::IntArrayRef weight, const ConvGeometry& 
       !Square(geometry.dilation) || spread <= geometry.padding[0])
     return std::nullopt;
   const int64_t in = weight[1], stride = geometry.stride[0];
-  const bool depthwise = in == 1 && weight[0] == geometry.groups;
-  if (depthwise && geometry.groups > 1) {
-    const bool library_is_slow = HasStride(geometry) && geometry.dilation[0] > 1;
-    return library_is_slow ? std::optional(stride) : std::nullopt;
-  }
   // Gaps would have to be filled with zeros.
   if (!HasStride(geometry) && geometry.dilation[0] > 1) return std::nullopt;
   if (geometry.groups > 1 || in * stride * stride > kChannelsAtATime) return std::nullopt;
@@ -150,7 +145,9 @@ at::Tensor InPlaceInSteps(at::Tensor phases, const Cells& cells) {
   for (int axis = 0; axis < 2; ++axis)
     phases = phases.narrow(2 + axis, cells.extra[axis],
                            (cells.size[axis] + cells.cell - 1) / cells.cell);
-  return at::pixel_shuffle(phases, cells.cell).narrow(2, 0, cells.size[0]).narrow(3, 0, cells.size[1]);
+  return at::pixel_shuffle(phases, cells.cell)
+      .narrow(2, 0, cells.size[0])
+      .narrow(3, 0, cells.size[1]);
 }
 
 // Every `step`th number. Compilers know best what to do with the usual step.
@@ -167,18 +164,18 @@ void TakeEvery(const float* from, int64_t step, int64_t count, float* __restrict
 at::Tensor InPlace(const at::Tensor& phases, const Cells& cells, at::MemoryFormat format) {
   const auto [height, width] = cells.size;
   const int64_t cell = cells.cell, all = phases.size(1), channels = all / (cell * cell);
-  at::Tensor result = at::empty({phases.size(0), channels, height, width},
-                                phases.options().memory_format(format));
+  at::Tensor result =
+      at::empty({phases.size(0), channels, height, width}, phases.options().memory_format(format));
   const bool together = format == at::MemoryFormat::ChannelsLast;
   const float* from = phases.data_ptr<float>();
   float* to = result.data_ptr<float>();
   at::parallel_for(0, phases.size(0) * height, 4, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t picture = row / height, y = row % height;
-      const float* in = from + ((picture * phases.size(2) + cells.extra[0] + y / cell) *
-                                    phases.size(3) +
-                                cells.extra[1]) *
-                                   all;
+      const float* in =
+          from + ((picture * phases.size(2) + cells.extra[0] + y / cell) * phases.size(3) +
+                  cells.extra[1]) *
+                     all;
       float* out = to + picture * channels * height * width + y * width * (together ? channels : 1);
       for (int64_t x = 0; x < width; ++x) {
         const float* of_place = in + x / cell * all + y % cell * cell + x % cell;
@@ -276,6 +273,9 @@ at::Tensor GradientAtInput(const at::Tensor& by_output, const at::Tensor& kernel
       return PhaseGradient(by_output, kernel, reach, geometry.groups, {x[2], x[3]}, x_format);
     }
   }
+  const bool plain = IsPlainMap(by_output) && kernel.scalar_type() == at::kFloat;
+  if (plain && IsDepthwise(weight, geometry) && x_format == at::MemoryFormat::ChannelsLast)
+    return DepthwiseGradient(by_output, kernel, geometry, x);
   return LibraryGradient(by_output, kernel, geometry,
                          at::empty(x, by_output.options().memory_format(x_format)));
 }

@@ -29,11 +29,11 @@ at::Tensor Convolved(const at::Tensor& x, const at::Tensor& weight, const at::Te
 // as fast as the one forward; their own backward ones are several times slower for dilated,
 // depthwise and large thin kernels.
 // - Stride 1: turned by 180 degrees, inputs and outputs exchanged.
-// - With so few inputs that a library would compute unused channels beside them, or strided,
-//   depthwise and dilated: one kernel for each input and phase, a place in cells as large as the
-//   stride or a multiple of it; their outputs are shuffled into place (Shi et al. 2016, arXiv
-//   1609.07009).
-// - Others: the weights as they are, for the library's own.
+// - With so few inputs that a library would compute unused channels beside them: one kernel for
+// each
+//   input and phase, a place in cells as large as the stride or a multiple of it; their outputs are
+//   shuffled into place (Shi et al. 2016, arXiv 1609.07009).
+// - Others: the weights as they are, for the library's own, or for DepthwiseGradient.
 // The gradient is computed in numbers of `type`, whatever the layer answers in, unless it is one of
 // few channels or grouped: such layers wait for memory, and changing the type there and back takes
 // longer than is gained.
@@ -46,5 +46,13 @@ at::Tensor InputGradientKernel(const at::Tensor& weight, const ConvGeometry& geo
 at::Tensor GradientAtInput(const at::Tensor& by_output, const at::Tensor& kernel,
                            at::IntArrayRef weight, const ConvGeometry& geometry, at::IntArrayRef x,
                            at::MemoryFormat x_format);
+
+// Whether each channel is convolved by itself.
+bool IsDepthwise(at::IntArrayRef weight, const ConvGeometry& geometry);
+// GradientAtInput of such a convolution, of plain maps (map_layout_internal.h), in one pass over
+// the gradient that computes no zeros between strides; its channels lie side by side. weight: as it
+// is.
+at::Tensor DepthwiseGradient(const at::Tensor& by_output, const at::Tensor& weight,
+                             const ConvGeometry& geometry, at::IntArrayRef x);
 
 }  // namespace stac

@@ -23,8 +23,8 @@ struct Enlargement {
   bool align_corners = false;
 };
 
-// Behind which cell, and how far, something lies: (1 - share) * that cell + share * the next. Beyond
-// the outer ones, which are repeated, -1 and the last.
+// Behind which cell, and how far, something lies: (1 - share) * that cell + share * the next.
+// Beyond the outer ones, which are repeated, -1 and the last.
 struct Place {
   int64_t cell = 0;
   float share = 0;

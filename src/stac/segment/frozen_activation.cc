@@ -257,7 +257,8 @@ at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& pass
 }
 
 at::Tensor FrozenActivation::Run(const at::Tensor& x) const {
-  if (ForwardOnly(x)) return IsPlainMap(x) ? AnswerInOnePass(x, *this, {}) : AnswerInSteps(x, *this);
+  if (ForwardOnly(x))
+    return IsPlainMap(x) ? AnswerInOnePass(x, *this, {}) : AnswerInSteps(x, *this);
   return AnswerWithHistory<ActivationBack>(x, *this);
 }
 

@@ -21,8 +21,8 @@ struct FrozenConvolution {
   ConvGeometry geometry;
   bool relu = false;  // a ReLU behind it
 
-  // Of x [N,C,H,W] (as fast as ATen without N). Keeps neither its input nor, on a CPU, its output for
-  // the way back, but a byte for each value that a ReLU sees.
+  // Of x [N,C,H,W] (as fast as ATen without N). Keeps neither its input nor, on a CPU, its output
+  // for the way back, but a byte for each value that a ReLU sees.
   at::Tensor Run(const at::Tensor& x) const;
 };
 
@@ -46,8 +46,8 @@ struct FrozenActivation {
   at::Tensor Run(const at::Tensor& x) const;
 };
 
-// relu_ of a plain map (map_layout_internal.h), which must not be differentiated by itself. One byte
-// for each value comes back, in the order in which they lie: 1 if it was let through.
+// relu_ of a plain map (map_layout_internal.h), which must not be differentiated by itself. One
+// byte for each value comes back, in the order in which they lie: 1 if it was let through.
 at::Tensor RectifyInPlace(at::Tensor& map);
 // The gradient before such a ReLU, by that behind it, in numbers of `type`: floats or bfloat16.
 // by_output: plain, laid out as the map was; overwritten where nobody else sees it.
@@ -59,8 +59,8 @@ at::Tensor RectifiedGradient(const at::Tensor& by_output, const at::Tensor& pass
 // otherwise. Along the channels, what comes back is taken apart without gaps.
 at::Tensor Joined(const std::vector<at::Tensor>& maps, int64_t axis);
 
-// The channels of x [N,C,H,W] dealt out anew: those of `groups` groups, the first of each, the second
-// of each and so on (Zhang et al. 2018, arXiv 1707.01083).
+// The channels of x [N,C,H,W] dealt out anew: those of `groups` groups, the first of each, the
+// second of each and so on (Zhang et al. 2018, arXiv 1707.01083).
 at::Tensor Shuffled(const at::Tensor& x, int64_t groups);
 
 // So many of x, of the same memory, for as many that look at it: their gradients are added in one

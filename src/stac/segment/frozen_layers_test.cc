@@ -61,13 +61,15 @@ TEST_P(FrozenConvolutionTest, AnswersAndDifferentiatesAsAten) {
       // Sizes that strides divide, and others.
       for (const auto& [height, width] :
            {std::pair(24, 36), std::pair(25, 37), std::pair(26, 35)}) {
-        const auto x = at::randn({2, c.in, height, width}, type);
-        const auto expected = plain(x);
-        EXPECT_LT(Error(frozen(x), expected), tolerance);
-        const auto by_output = at::randn_like(expected);
-        EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)),
-                  tolerance)
-            << height << "x" << width << " " << relu;
+        for (const auto format : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+          const auto x = at::randn({2, c.in, height, width}, type).contiguous(format);
+          const auto expected = plain(x);
+          EXPECT_LT(Error(frozen(x), expected), tolerance);
+          const auto by_output = at::randn_like(expected);
+          EXPECT_LT(Error(GradientOf(frozen, x, by_output), GradientOf(plain, x, by_output)),
+                    tolerance)
+              << height << "x" << width << " " << relu << format;
+        }
       }
     }
   }
@@ -126,7 +128,15 @@ INSTANTIATE_TEST_SUITE_P(
              3,
              3,
              {.stride = {2, 2}, .padding = {3, 3}, .dilation = {3, 3}, .groups = 6},
-             true},
+             false},
+        Case{"strided_oblong_depthwise",
+             6,
+             6,
+             3,
+             2,
+             {.stride = {2, 3}, .padding = {1, 0}, .dilation = {1, 2}, .groups = 6},
+             false},
+        Case{"sparse_depthwise", 6, 6, 2, 2, {.stride = {3, 3}, .groups = 6}, false},
         Case{"strided_depthwise_without_gaps",
              6,
              6,
@@ -398,11 +408,14 @@ TEST(ResamplingTest, EnlargesAsAten) {
     for (const auto& x : MapsOf(channels, 12, 15)) {
       for (const bool align_corners : {false, true}) {
         for (const TensorSize& to : {TensorSize{24, 30}, {12, 15}, {31, 77}, {5, 7}, {1, 1}}) {
-          ExpectAlike([&](const at::Tensor& v) { return EnlargedTo(v, {to, align_corners}); },
-                      [&](const at::Tensor& v) {
-                        return at::upsample_bilinear2d(v, {to.height, to.width}, align_corners);
-                      },
-                      x, "enlarged");
+          ExpectAlike(
+              [&](const at::Tensor& v) {
+                return EnlargedTo(v, {to, align_corners});
+              },
+              [&](const at::Tensor& v) {
+                return at::upsample_bilinear2d(v, {to.height, to.width}, align_corners);
+              },
+              x, "enlarged");
         }
       }
     }
@@ -412,8 +425,14 @@ TEST(ResamplingTest, EnlargesAsAten) {
 // Whose channels may lie in any order, as a map of one place has them.
 TEST(ResamplingTest, EnlargesOnePlace) {
   const auto x = at::randn({1, 6, 1, 1});
-  ExpectAlike([](const at::Tensor& v) { return EnlargedTo(v, {{4, 5}, false}); },
-              [](const at::Tensor& v) { return v.expand({1, 6, 4, 5}).clone(); }, x, "place");
+  ExpectAlike(
+      [](const at::Tensor& v) {
+        return EnlargedTo(v, {{4, 5}, false});
+      },
+      [](const at::Tensor& v) {
+        return v.expand({1, 6, 4, 5}).clone();
+      },
+      x, "place");
 }
 
 TEST(ShuffledTest, DealsChannelsOut) {
@@ -452,8 +471,14 @@ TEST(JoinedTest, IsCat) {
       ExpectAlike([&](const at::Tensor& x) { return Joined(parts(x), 1); },
                   [&](const at::Tensor& x) { return at::cat(parts(x), 1); }, first, "joined");
     }
-    ExpectAlike([](const at::Tensor& x) { return Joined({x, x}, 2); },
-                [](const at::Tensor& x) { return at::cat({x, x}, 2); }, first, "rows");
+    ExpectAlike(
+        [](const at::Tensor& x) {
+          return Joined({x, x}, 2);
+        },
+        [](const at::Tensor& x) {
+          return at::cat({x, x}, 2);
+        },
+        first, "rows");
   }
 }
 

@@ -19,8 +19,9 @@ using torch::autograd::variable_list;
 
 // ---- Along one axis ----
 
-// Each of some outputs is a weighted sum of neighbouring inputs: of output i those from first[i] on,
-// with the weights from start[i] to start[i + 1]. Neither end of what outputs see goes backwards.
+// Each of some outputs is a weighted sum of neighbouring inputs: of output i those from first[i]
+// on, with the weights from start[i] to start[i + 1]. Neither end of what outputs see goes
+// backwards.
 struct Axis {
   int64_t inputs = 0;
   std::vector<int64_t> first, start = {0};
@@ -180,9 +181,8 @@ void Resample(const Resampling& map, const float* from, int64_t pictures, int64_
 // x: laid out in that format.
 at::Tensor Resampled(const at::Tensor& x, const Resampling& map, at::MemoryFormat format) {
   const bool together = format == at::MemoryFormat::ChannelsLast;
-  at::Tensor result =
-      at::empty({x.size(0), x.size(1), map.rows.outputs(), map.columns.outputs()},
-                x.options().requires_grad(false).memory_format(format));
+  at::Tensor result = at::empty({x.size(0), x.size(1), map.rows.outputs(), map.columns.outputs()},
+                                x.options().requires_grad(false).memory_format(format));
   const int64_t channels = x.size(1);
   Resample(map, x.data_ptr<float>(), together ? x.size(0) : x.size(0) * channels,
            together ? channels : 1, result.data_ptr<float>());
@@ -228,8 +228,7 @@ at::Tensor AveragePooling::Run(const at::Tensor& x) const {
     usual = kernel[axis] > 0 && stride[axis] > 0 && padding[axis] >= 0 &&
             padding[axis] <= kernel[axis] / 2 &&
             x.size(2 + axis) + 2 * padding[axis] >= kernel[axis];
-  if (!usual)
-    return at::avg_pool2d(x, kernel, stride, padding, /*ceil_mode=*/false, count_padding);
+  if (!usual) return at::avg_pool2d(x, kernel, stride, padding, /*ceil_mode=*/false, count_padding);
   return stac::Run(x, {PoolingAxis(x.size(2), *this, 0), PoolingAxis(x.size(3), *this, 1)});
 }
 

@@ -17,11 +17,13 @@ inline bool ForwardOnly(const at::Tensor& x) {
 }
 
 // Whether nobody else sees x's values, so that they may be overwritten.
-inline bool IsOurs(const at::Tensor& x) { return x.use_count() == 1 && x.storage().use_count() == 1; }
+inline bool IsOurs(const at::Tensor& x) {
+  return x.use_count() == 1 && x.storage().use_count() == 1;
+}
 
-// What a layer of ours answers to `inputs` (a tensor or several), with `Back` made of `parts` as its
-// history: that has Answer(inputs) for the answer, and apply() for the gradients. Less work than
-// autograd::Function, which keeps what it needs under names.
+// What a layer of ours answers to `inputs` (a tensor or several), with `Back` made of `parts` as
+// its history: that has Answer(inputs) for the answer, and apply() for the gradients. Less work
+// than autograd::Function, which keeps what it needs under names.
 template <typename Back, typename Inputs, typename... Parts>
 at::Tensor AnswerWithHistory(const Inputs& inputs, Parts&&... parts) {
   const std::shared_ptr<Back> back(new Back(std::forward<Parts>(parts)...),

@@ -19,8 +19,8 @@ bool IsPlainMap(const at::Tensor& x);
 // other.
 at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format);
 
-// Of `count` places: from values that lie channel by channel, `step` apart, to places' values side by
-// side, and back.
+// Of `count` places: from values that lie channel by channel, `step` apart, to places' values side
+// by side, and back.
 void PlacesFromPlanes(const float* planes, int64_t step, int64_t channels, int64_t count,
                       float* places);
 void PlanesFromPlaces(const float* places, int64_t channels, int64_t count, float* planes,

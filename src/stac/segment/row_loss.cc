@@ -1,11 +1,10 @@
-#include "stac/segment/row_loss_internal.h"
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
 #include <utility>
 
 #include "stac/base/wide_vectors.h"
+#include "stac/segment/row_loss_internal.h"
 
 namespace stac {
 namespace {
@@ -21,9 +20,9 @@ inline float Exponential(float x) {
   const float r = within - power * kLn2 - power * kLn2Rest;
   const float polynomial =
       1 + r * (1 + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r / 720)))));
-  const uint32_t times = std::bit_cast<uint32_t>(polynomial) +
-                         ((std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound))
-                          << 23);
+  const uint32_t times =
+      std::bit_cast<uint32_t>(polynomial) +
+      ((std::bit_cast<uint32_t>(shifted) - std::bit_cast<uint32_t>(kRound)) << 23);
   return x < -87 ? 0 : std::bit_cast<float>(times);
 }
 

@@ -16,8 +16,8 @@ class RowLoss {
   // The row's logits of class c.
   float* Values(int64_t c) { return values_.data() + c * width_; }
   int64_t step() const { return width_; }  // from class to class
-  // Puts the gradient by them (softmax minus the largest class, by the pixel's share) in the place of
-  // the first `count` logits of each class. Answers their loss, not yet divided by the pixels.
+  // Puts the gradient by them (softmax minus the largest class, by the pixel's share) in the place
+  // of the first `count` logits of each class. Answers their loss, not yet divided by the pixels.
   double Take(int64_t count);
 
  private:

@@ -27,8 +27,7 @@ struct Part {
 
 STAC_WIDE_VECTORS
 void EnlargeRun(const float* left, const float* share, int64_t count, float* __restrict value) {
-  for (int64_t x = 0; x < count; ++x)
-    value[x] = (1 - share[x]) * left[x] + share[x] * left[x + 1];
+  for (int64_t x = 0; x < count; ++x) value[x] = (1 - share[x]) * left[x] + share[x] * left[x + 1];
 }
 
 STAC_WIDE_VECTORS
@@ -154,8 +153,7 @@ LossGradient LossOfWhole(const at::Tensor& logits, int width, int height, const 
         std::copy_n(loss.Values(c), width, to + c * places + start);
     }
   });
-  result.value =
-      at::scalar_tensor(std::accumulate(losses.begin(), losses.end(), 0.0), at::kDouble);
+  result.value = at::scalar_tensor(std::accumulate(losses.begin(), losses.end(), 0.0), at::kDouble);
   return result;
 }
 

@@ -153,7 +153,7 @@ void ReplaceByActivation(Node& node, const Affine& affine, const at::Tensor& slo
     return graph.insertConstant(tensor.defined() ? c10::IValue(tensor) : c10::IValue());
   };
   ReplaceBy(node, "activation",
-          {node.input(0), constant(affine.scale), constant(affine.shift), constant(slopes)});
+            {node.input(0), constant(affine.scale), constant(affine.shift), constant(slopes)});
 }
 
 bool ReplaceActivation(Node& node, const Target& target) {

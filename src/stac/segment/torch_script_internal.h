@@ -27,8 +27,8 @@ void SkipUnusedClasses(torch::jit::Module& frozen);
 // Slices that turn out to take everything are no longer made.
 void SkipWholeSlices(torch::jit::Module& frozen);
 
-// Layers that give the gradient faster in the place of ATen's (frozen_layers_internal.h), and on the
-// CPU kernels whose channels lie side by side, which lays maps out as oneDNN likes them.
+// Layers that give the gradient faster in the place of ATen's (frozen_layers_internal.h), and on
+// the CPU kernels whose channels lie side by side, which lays maps out as oneDNN likes them.
 // Convolutions find the gradient in numbers of `gradient_type`. At the network's final precision
 // and device.
 void ReplaceLayers(torch::jit::Module& frozen, const at::Device& device,

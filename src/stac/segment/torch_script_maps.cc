@@ -15,7 +15,9 @@ namespace {
 using torch::jit::Node;
 using torch::jit::Value;
 
-bool Is(const Node& node, const char* kind) { return node.kind() == at::Symbol::fromQualString(kind); }
+bool Is(const Node& node, const char* kind) {
+  return node.kind() == at::Symbol::fromQualString(kind);
+}
 
 bool IsNone(const Value* value) {
   const auto constant = torch::jit::toIValue(value);

@@ -57,9 +57,9 @@ std::vector<at::Tensor> Copy(const at::Tensor& x, int64_t count) { return Copies
 
 // x.view(parts).transpose(1, 2).reshape(whole), which shuffles channels, or else what it does.
 at::Tensor Shuffle(const at::Tensor& x, at::IntArrayRef parts, at::IntArrayRef whole) {
-  const bool channels = x.dim() == 4 && parts.size() == 5 && parts[1] > 0 &&
-                        x.sizes() == whole && x.size(1) == parts[1] * parts[2] &&
-                        x.size(0) == parts[0] && x.size(2) == parts[3] && x.size(3) == parts[4];
+  const bool channels = x.dim() == 4 && parts.size() == 5 && parts[1] > 0 && x.sizes() == whole &&
+                        x.size(1) == parts[1] * parts[2] && x.size(0) == parts[0] &&
+                        x.size(2) == parts[3] && x.size(3) == parts[4];
   return channels ? Shuffled(x, parts[1]) : x.view(parts).transpose(1, 2).reshape(whole);
 }
 

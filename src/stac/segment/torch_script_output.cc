@@ -172,8 +172,7 @@ void SkipWholeSlices(torch::jit::Module& frozen) {
 void SkipUnusedClasses(torch::jit::Module& frozen) {
   const auto graph = frozen.get_method("forward").graph();
   Value* output = graph->outputs().front();
-  if (output->node()->kind() == torch::jit::prim::TupleConstruct)
-    output = output->node()->input(0);
+  if (output->node()->kind() == torch::jit::prim::TupleConstruct) output = output->node()->input(0);
   Node* slice = ClassSlice(output);
   if (slice == nullptr) return;
   Node* convolution = SourceOfClasses(slice->input(0));
