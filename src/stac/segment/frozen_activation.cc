@@ -169,7 +169,6 @@ class ActivationBack final : public torch::autograd::Node {
     above_ = at::empty(x.numel(), x.options().dtype(at::kByte).requires_grad(false));
     return AnswerInOnePass(x, layer_, above_);
   }
-  void Keep(const at::Tensor&) {}
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& by_output) override {
     at::Tensor by = std::move(by_output.front());

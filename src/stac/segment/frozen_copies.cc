@@ -2,7 +2,6 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,8 +71,7 @@ std::vector<at::Tensor> Copies(const at::Tensor& x, int64_t count) {
   variable_list copies(count, x);
   if (ForwardOnly(x)) return copies;
   for (at::Tensor& copy : copies) copy = x.variable_data();
-  const std::shared_ptr<CopiesBack> back(new CopiesBack(x.suggest_memory_format()),
-                                         torch::autograd::deleteNode);
+  const auto back = MakeNode<CopiesBack>(x.suggest_memory_format());
   back->set_next_edges(torch::autograd::collect_next_edges(x));
   torch::autograd::set_history(copies, back);
   return copies;

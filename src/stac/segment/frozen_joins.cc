@@ -77,7 +77,6 @@ class JoinBack final : public torch::autograd::Node {
     });
     return result;
   }
-  void Keep(const at::Tensor&) {}
 
   variable_list apply(variable_list&& by_output) override {
     if (!by_output.front().defined()) return variable_list(channels_.size());
@@ -133,7 +132,6 @@ class ShuffleBack final : public torch::autograd::Node {
   explicit ShuffleBack(int64_t groups) : groups_(groups) {}
 
   at::Tensor Answer(const at::Tensor& x) const { return ShuffledInOnePass(x, groups_); }
-  void Keep(const at::Tensor&) {}
 
   variable_list apply(variable_list&& by_output) override {
     const at::Tensor& by = by_output.front();

@@ -43,14 +43,13 @@ class ConvolutionBack final : public torch::autograd::Node {
     at::Tensor y = Convolved(x, layer_.weight, layer_.bias, layer_.geometry);
     y_format_ = y.suggest_memory_format();
     if (!layer_.relu) return y;
-    if (!IsPlainMap(y)) return y.relu_();
-    passed_ = RectifyInPlace(y);
+    if (IsPlainMap(y)) {
+      passed_ = RectifyInPlace(y);
+    } else {
+      // Without its history, which will be this node.
+      y_ = torch::autograd::SavedVariable(y.relu_().detach(), /*is_output=*/false);
+    }
     return y;
-  }
-  // Then, of which this is the history by now.
-  void Keep(const at::Tensor& y) {
-    if (layer_.relu && !passed_.defined())
-      y_ = torch::autograd::SavedVariable(y, /*is_output=*/true);
   }
 
   variable_list apply(variable_list&& by_output) override {
@@ -78,7 +77,7 @@ class ConvolutionBack final : public torch::autograd::Node {
     const auto type = layer_.gradient_kernel.scalar_type();
     if (passed_.defined()) return RectifiedGradient(by, passed_, type);
     if (!layer_.relu) return by.to(type);
-    return at::threshold_backward(by, y_.unpack(shared_from_this()), 0).to(type);
+    return at::threshold_backward(by, y_.unpack(), 0).to(type);
   }
 
   const FrozenConvolution layer_;

@@ -195,7 +195,6 @@ class ResamplingBack final : public torch::autograd::Node {
       : map_(std::move(map)), format_(x.suggest_memory_format()) {}
 
   at::Tensor Answer(const at::Tensor& x) const { return Resampled(x, map_, format_); }
-  void Keep(const at::Tensor&) {}
 
   variable_list apply(variable_list&& by_output) override {
     const at::Tensor& by = by_output.front();

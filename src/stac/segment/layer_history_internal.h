@@ -2,9 +2,11 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <c10/util/intrusive_ptr.h>
 #include <torch/csrc/autograd/functions/utils.h>
 
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 // For LibTorch code only.
@@ -21,13 +23,24 @@ inline bool IsOurs(const at::Tensor& x) {
   return x.use_count() == 1 && x.storage().use_count() == 1;
 }
 
+// A node of autograd, owned as this version of LibTorch does: 1.13 counts references beside nodes,
+// later ones within them.
+template <typename Back, typename... Parts>
+auto MakeNode(Parts&&... parts) {
+  if constexpr (std::is_base_of_v<c10::intrusive_ptr_target, Back>) {
+    return c10::make_intrusive<Back>(std::forward<Parts>(parts)...);
+  } else {
+    return std::shared_ptr<Back>(new Back(std::forward<Parts>(parts)...),
+                                 [](Back* back) { deleteNode(back); });
+  }
+}
+
 // What a layer of ours answers to `inputs` (a tensor or several), with `Back` made of `parts` as
 // its history: that has Answer(inputs) for the answer, and apply() for the gradients. Less work
 // than autograd::Function, which keeps what it needs under names.
 template <typename Back, typename Inputs, typename... Parts>
 at::Tensor AnswerWithHistory(const Inputs& inputs, Parts&&... parts) {
-  const std::shared_ptr<Back> back(new Back(std::forward<Parts>(parts)...),
-                                   torch::autograd::deleteNode);
+  const auto back = MakeNode<Back>(std::forward<Parts>(parts)...);
   at::Tensor y;
   {
     const at::NoGradGuard by_the_layer_itself;
@@ -35,7 +48,6 @@ at::Tensor AnswerWithHistory(const Inputs& inputs, Parts&&... parts) {
   }
   back->set_next_edges(torch::autograd::collect_next_edges(inputs));
   torch::autograd::set_history(y, back);
-  back->Keep(y);
   return y;
 }
 

@@ -172,7 +172,9 @@ void SkipWholeSlices(torch::jit::Module& frozen) {
 void SkipUnusedClasses(torch::jit::Module& frozen) {
   const auto graph = frozen.get_method("forward").graph();
   Value* output = graph->outputs().front();
-  if (output->node()->kind() == torch::jit::prim::TupleConstruct) output = output->node()->input(0);
+  const Node& last = *output->node();
+  if (last.kind() == torch::jit::prim::TupleConstruct && !last.inputs().empty())
+    output = output->node()->input(0);
   Node* slice = ClassSlice(output);
   if (slice == nullptr) return;
   Node* convolution = SourceOfClasses(slice->input(0));
