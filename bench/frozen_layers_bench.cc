@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {

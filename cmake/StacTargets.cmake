@@ -35,3 +35,12 @@ function(stac_test name)
   gtest_discover_tests(${name} TEST_PREFIX ${prefix}. DISCOVERY_TIMEOUT 60
                        PROPERTIES SKIP_REGULAR_EXPRESSION "skipped: no STAC_DATA")
 endfunction()
+
+# stac_number_loops(a.cc ...): sources of this folder whose loops over numbers are to be computed
+# several at a time (base/wide_vectors.h). Compilers may choose between two results instead of
+# branching, which they must not if computing one of them might stop the program; and results do not
+# depend on the processor.
+function(stac_number_loops)
+  set_source_files_properties(${ARGN} PROPERTIES
+                              COMPILE_OPTIONS "-fno-trapping-math;-ffp-contract=off")
+endfunction()

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 #include "stac/segment/network_answer_internal.h"
 
 namespace stac {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "stac/base/wide_vectors.h"
-#include "stac/segment/enlarged_rows_internal.h"
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/enlarged_rows_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 #include "stac/segment/torch_ops_internal.h"
 
 namespace stac {

@@ -2,7 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "stac/segment/enlarged_rows_internal.h"
+#include "stac/segment/frozen/enlarged_rows_internal.h"
 #include "stac/segment/segmenter.h"
 
 // The differentiable steps around a network. For LibTorch code only; all of them may throw.

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/torch_script_internal.h"
 
 namespace stac {

@@ -27,7 +27,7 @@ void SkipUnusedClasses(torch::jit::Module& frozen);
 // Slices that turn out to take everything are no longer made.
 void SkipWholeSlices(torch::jit::Module& frozen);
 
-// Layers that give the gradient faster in the place of ATen's (frozen_layers_internal.h), and on
+// Layers that give the gradient faster in the place of ATen's (frozen/layers_internal.h), and on
 // the CPU kernels whose channels lie side by side, which lays maps out as oneDNN likes them.
 // Convolutions find the gradient in numbers of `gradient_type`. At the network's final precision
 // and device.

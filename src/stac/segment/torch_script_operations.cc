@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/torch_script_internal.h"
 
 namespace stac {

@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "stac/segment/frozen_layers_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
 
 // Building blocks of the network definitions. For LibTorch code only.
 

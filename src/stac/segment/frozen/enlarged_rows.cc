@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "stac/segment/enlarged_rows_internal.h"
+#include "stac/segment/frozen/enlarged_rows_internal.h"
 
 namespace stac {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 
 namespace stac {
 namespace {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "stac/base/wide_vectors.h"
-#include "stac/segment/convolution_gradient_internal.h"
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/convolution_gradient_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 
 namespace stac {
 namespace {

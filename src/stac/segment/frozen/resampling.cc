@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "stac/base/wide_vectors.h"
-#include "stac/segment/frozen_layers_internal.h"
-#include "stac/segment/layer_history_internal.h"
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/history_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 
 namespace stac {
 namespace {

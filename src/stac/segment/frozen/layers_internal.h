@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "stac/segment/convolution_gradient_internal.h"
-#include "stac/segment/enlarged_rows_internal.h"
+#include "stac/segment/frozen/convolution_gradient_internal.h"
+#include "stac/segment/frozen/enlarged_rows_internal.h"
 
 // Layers whose weights nobody trains. They answer as ATen's do, and on the way back give the
 // gradient at their input and nothing else. For LibTorch code only; all of them may throw.

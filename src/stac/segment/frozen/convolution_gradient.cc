@@ -7,8 +7,8 @@
 #include <tuple>
 
 #include "stac/base/wide_vectors.h"
-#include "stac/segment/convolution_gradient_internal.h"
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/convolution_gradient_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 
 namespace stac {
 namespace {

@@ -8,8 +8,8 @@
 #include <ostream>
 #include <vector>
 
-#include "stac/segment/frozen_layers_internal.h"
-#include "stac/segment/map_layout_internal.h"
+#include "stac/segment/frozen/layers_internal.h"
+#include "stac/segment/frozen/map_layout_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {
