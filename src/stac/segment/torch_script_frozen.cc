@@ -3,6 +3,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <vector>
@@ -64,6 +65,25 @@ struct Target {
   at::ScalarType gradient_type;
 };
 
+// Others ATen refuses when they are run.
+bool IsPossible(const at::Tensor& weight, const ConvGeometry& geometry) {
+  for (int axis = 0; axis < 2; ++axis)
+    if (geometry.stride[axis] < 1 || geometry.dilation[axis] < 1 || geometry.padding[axis] < 0)
+      return false;
+  return weight.numel() > 0 && geometry.groups > 0 && weight.size(0) % geometry.groups == 0;
+}
+
+// Of a transposed convolution, the same.
+bool PadsLittle(const Value* output_padding, const std::array<int64_t, 2>& stride,
+                const std::array<int64_t, 2>& dilation) {
+  const auto padding = ConstantPair(output_padding);
+  if (!padding) return false;
+  for (int axis = 0; axis < 2; ++axis)
+    if ((*padding)[axis] < 0 || (*padding)[axis] >= std::max(stride[axis], dilation[axis]))
+      return false;
+  return true;
+}
+
 bool ReplaceConvolution(Node& node, const Target& target) {
   const auto in = ConvolutionInputs(node);
   if (!in) return false;
@@ -73,8 +93,10 @@ bool ReplaceConvolution(Node& node, const Target& target) {
              dilation = ConstantPair(in->dilation);
   const auto groups = torch::jit::constant_as<int64_t>(in->groups);
   if (!weight || weight->dim() != 4 || !stride || !padding || !dilation || !groups) return false;
+  if (!IsPossible(*weight, {*stride, *padding, *dilation, *groups})) return false;
   // LibTorch's own are slow on a CPU only.
-  if (transposed && (!target.on_cpu || !ConstantPair(in->output_padding))) return false;
+  if (transposed && (!target.on_cpu || !PadsLittle(in->output_padding, *stride, *dilation)))
+    return false;
   const torch::jit::WithInsertPoint before(&node);
   torch::jit::Graph& graph = *node.owningGraph();
   Value* kernel = in->weight;
@@ -152,8 +174,11 @@ void ReplaceByActivation(Node& node, const Affine& affine, const at::Tensor& slo
   const auto constant = [&](const at::Tensor& tensor) {
     return graph.insertConstant(tensor.defined() ? c10::IValue(tensor) : c10::IValue());
   };
-  ReplaceBy(node, "activation",
-            {node.input(0), constant(affine.scale), constant(affine.shift), constant(slopes)});
+  ReplaceBy(
+      node, "activation",
+      {node.input(0), constant(affine.scale), constant(affine.shift),
+       constant(affine.scale.defined() && slopes.defined() ? slopes.to(affine.scale.scalar_type())
+                                                           : slopes)});
 }
 
 bool ReplaceActivation(Node& node, const Target& target) {
@@ -193,6 +218,7 @@ void ReplaceLayers(torch::jit::Module& frozen, const at::Device& device,
                    at::ScalarType gradient_type) {
   DefineOperations();
   const auto graph = frozen.get_method("forward").graph();
+  if (device.is_cpu()) ReplaceShuffles(graph);
   ReplaceLayers(*graph->block(), {device.is_cpu(), gradient_type});
   torch::jit::EliminateDeadCode(graph);  // kernels as they were
   if (device.is_cpu()) CopyForEachUser(graph);

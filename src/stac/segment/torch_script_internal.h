@@ -43,7 +43,11 @@ void DefineOperations();
 // What looks at `node` looks at stac::`name` of `inputs`, which stand before it, from now on.
 void ReplaceBy(torch::jit::Node& node, const char* name, at::ArrayRef<torch::jit::Value*> inputs);
 
-// Replaces `node` if it joins, shuffles or resamples maps; false if not.
+// Views, transposes and reshapes that shuffle channels become one operation. Before other layers
+// are replaced.
+void ReplaceShuffles(const std::shared_ptr<torch::jit::Graph>& graph);
+
+// Replaces `node` if it joins or resamples maps; false if not.
 bool ReplaceMapOperation(torch::jit::Node& node);
 
 // Gives each of several nodes that look at a map one of its own (Copies).

@@ -37,24 +37,30 @@ const Node* OnlySource(const Value* value, const char* kind) {
   return value->uses().size() == 1 && Is(*source, kind) ? source : nullptr;
 }
 
-bool ReplaceShuffle(Node& reshape) {
-  if (!Is(reshape, "aten::reshape")) return false;
+// What a reshape shuffles, if it does; null otherwise.
+const Node* ShuffledView(const Node& reshape) {
+  if (!Is(reshape, "aten::reshape")) return nullptr;
   const Node* transpose = OnlySource(reshape.input(0), "aten::transpose");
   if (transpose == nullptr || torch::jit::constant_as<int64_t>(transpose->input(1)) != 1 ||
       torch::jit::constant_as<int64_t>(transpose->input(2)) != 2)
-    return false;
+    return nullptr;
   const Node* view = OnlySource(transpose->input(0), "aten::view");
-  if (view == nullptr || !IsList(view->input(1))) return false;
-  ReplaceBy(reshape, "shuffled", {view->input(0), view->input(1), reshape.input(1)});
-  return true;
+  return view != nullptr && IsList(view->input(1)) ? view : nullptr;
+}
+
+void FindNodes(torch::jit::Block& block, std::vector<Node*>& nodes) {
+  for (Node* node : block.nodes()) {
+    for (torch::jit::Block* inner : node->blocks()) FindNodes(*inner, nodes);
+    nodes.push_back(node);
+  }
 }
 
 bool ReplacePooling(Node& node) {
-  if (Is(node, "aten::adaptive_avg_pool2d") && IsList(node.input(1))) {
+  if (Is(node, "aten::adaptive_avg_pool2d") && node.inputs().size() == 2 && IsList(node.input(1))) {
     ReplaceBy(node, "averaged_to", node.inputs());
     return true;
   }
-  if (!Is(node, "aten::avg_pool2d")) return false;
+  if (!Is(node, "aten::avg_pool2d") || node.inputs().size() != 7) return false;
   const auto in = node.inputs();
   const bool plain = std::all_of(in.begin() + 1, in.begin() + 4, IsConstantList) &&
                      torch::jit::constant_as<bool>(in[4]) == false && IsNone(in[6]);
@@ -70,7 +76,7 @@ bool ReplaceEnlargement(Node& node) {
 }
 
 bool ReplaceJoin(Node& node) {
-  if (!Is(node, "aten::cat")) return false;
+  if (!Is(node, "aten::cat") || node.inputs().size() != 2) return false;
   ReplaceBy(node, "joined", node.inputs());
   return true;
 }
@@ -96,6 +102,12 @@ void CopyForEachUser(Value& value, const torch::jit::AliasDb& aliases) {
     if (MayBeDifferentiated(use)) uses.push_back(use);
   if (uses.size() < 2) return;
   Node* source = value.node();
+  // What a branch or a loop answers may be nothing at all; whoever looks at it has asked first.
+  const bool of_the_graph = source->kind() == torch::jit::prim::Param &&
+                            source->owningBlock() == source->owningGraph()->block();
+  if (!source->blocks().empty() || source->kind() == torch::jit::prim::Uninitialized ||
+      (source->kind() == torch::jit::prim::Param && !of_the_graph))
+    return;
   torch::jit::Graph& graph = *source->owningGraph();
   Node* after = source->kind() == torch::jit::prim::Param ? *source->owningBlock()->nodes().begin()
                                                           : source->next();
@@ -142,9 +154,22 @@ void ReplaceBy(Node& node, const char* name, at::ArrayRef<Value*> inputs) {
   node.output()->replaceAllUsesWith(replacement->output());
 }
 
+void ReplaceShuffles(const std::shared_ptr<torch::jit::Graph>& graph) {
+  const torch::jit::AliasDb aliases(graph);
+  std::vector<Node*> nodes;
+  FindNodes(*graph->block(), nodes);
+  for (Node* node : nodes) {
+    const Node* view = ShuffledView(*node);
+    // Some of them are views, through which maps may be changed.
+    if (view == nullptr || aliases.hasWriters(node->output()) || aliases.hasWriters(view->input(0)))
+      continue;
+    ReplaceBy(*node, "shuffled", {view->input(0), view->input(1), node->input(1)});
+    node->destroy();
+  }
+}
+
 bool ReplaceMapOperation(Node& node) {
-  return ReplaceShuffle(node) || ReplacePooling(node) || ReplaceEnlargement(node) ||
-         ReplaceJoin(node);
+  return ReplacePooling(node) || ReplaceEnlargement(node) || ReplaceJoin(node);
 }
 
 }  // namespace stac

@@ -101,7 +101,7 @@ void DefineOperations() {
              &Activation);
     stac.def("joined(Tensor[] maps, int axis) -> Tensor", &Join);
     stac.def("copies(Tensor(a) x, int count) -> Tensor(a)[]", &Copy);
-    stac.def("shuffled(Tensor x, int[] parts, int[] whole) -> Tensor", &Shuffle);
+    stac.def("shuffled(Tensor(a) x, int[] parts, int[] whole) -> Tensor(a)", &Shuffle);
     stac.def(
         "average(Tensor x, int[] kernel, int[] stride, int[] padding, bool count_padding) -> "
         "Tensor",

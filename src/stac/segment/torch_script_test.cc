@@ -190,6 +190,75 @@ TEST_F(TorchScriptTest, FasterLayersGiveWhatTheNetworkGives) {
   }
 }
 
+// Whose maps lie in unusual ways, or come and go.
+TEST_F(TorchScriptTest, AwkwardNetworksGiveWhatTheyGive) {
+  at::manual_seed(13);
+  const char* const bodies[] = {
+      // A picture cut out of a batch whose channels lie side by side.
+      "  y = torch.avg_pool2d(y[0].unsqueeze(0), [2, 2])\n  return y",
+      "  return torch.adaptive_avg_pool2d(y.squeeze(0).unsqueeze(0), [5, 4])",
+      "  return torch.upsample_bilinear2d(y[0].unsqueeze(0), [9, 9], False) * 0.5",
+      "  return torch.prelu(y[0].unsqueeze(0), self.slope) * 2",
+      "  return torch.relu(torch.batch_norm(y, None, None, self.mean, self.mean, False, 0.1, 1.0, "
+      "True))",
+      // Answers of branches that need not be there.
+      "  if y.size(2) > 4:\n    if y.size(3) > 400:\n      return y\n    y = y * 2\n"
+      "  z = y + 1\n  return z * y + z",
+      "  for i in range(3):\n    if y.size(2) == i:\n      return y\n    z = y * 0.5\n"
+      "    y = z + y + z * z\n  return y * y",
+      // A shuffle that is a view, changed.
+      "  n, c, h, w = y.shape\n"
+      "  z = torch.reshape(torch.transpose(y.view([n, 1, c, h, w]), 1, 2), [n, c, h, w])\n"
+      "  z.mul_(0.5)\n  return y * z + y"};
+  for (const char* body : bodies) {
+    torch::jit::Module module("Awkward");
+    module.register_parameter("w", at::randn({6, 3, 3, 3}) * 0.4, false);
+    module.register_parameter("slope", at::randn({6}), false);
+    module.register_parameter("mean", at::rand({6}) + 0.1, false);
+    module.define(std::string("def forward(self, x):\n"
+                              "  y = torch.conv2d(x, self.w, None, [1, 1], [1, 1], [1, 1], 1)\n") +
+                  body + "\n");
+    module.eval();
+    Save(module);
+    const auto network = OpenTorchScript(Path(), at::kCPU);
+    ASSERT_TRUE(network) << body << ": " << network.error().message;
+    const auto rgb = at::rand({1, 3, 16, 12});
+    const auto run = [&](const auto& forward) {
+      const auto x = rgb.clone().set_requires_grad(true);
+      const at::Tensor y = forward(x);
+      return std::pair(y.detach(), torch::autograd::grad({y.square().sum()}, {x}).front());
+    };
+    const auto [expected, expected_by_x] =
+        run([&](const at::Tensor& x) { return module.forward({x}).toTensor(); });
+    const auto [found, by_x] =
+        run([&](const at::Tensor& x) { return network->forward(x).Answer(); });
+    EXPECT_TRUE(at::allclose(found, expected, 1e-4, 1e-4)) << body;
+    EXPECT_TRUE(at::allclose(by_x, expected_by_x, 1e-3, 1e-3)) << body;
+  }
+}
+
+// What no network can mean is refused as ATen refuses it, when it is run.
+TEST_F(TorchScriptTest, ImpossibleLayersAreErrors) {
+  const char* const layers[] = {
+      "torch.conv2d(x, self.w, None, [0, 0], [0, 0], [1, 1], 1)",
+      "torch.conv2d(x, self.w, None, [1, 1], [0, 0], [0, 0], 1)",
+      "torch.conv_transpose2d(x, self.deep, None, [2, 2], [0, 0], [0, 0], 64, [1, 1])",
+      "torch.conv_transpose2d(x, self.three, None, [0, 0], [0, 0], [0, 0], 3, [1, 1])",
+      "torch.conv_transpose2d(x, self.three, None, [2, 2], [0, 0], [7, 7], 3, [1, 1])",
+      "torch.adaptive_avg_pool2d(x, [1 << 40, 1 << 40])",
+      "torch.upsample_bilinear2d(x, [1 << 40, 1 << 40], False) * 2"};
+  for (const char* layer : layers) {
+    torch::jit::Module module("Impossible");
+    module.register_parameter("w", at::ones({4, 3, 3, 3}), false);
+    module.register_parameter("three", at::ones({3, 1, 2, 2}), false);
+    module.register_parameter("deep", at::ones({64, 1, 2, 2}), false);
+    module.define(std::string("def forward(self, x):\n  return ") + layer + "\n");
+    module.eval();
+    Save(module);
+    EXPECT_FALSE(LoadSegmenter(Path(), {.device = "cpu"})) << layer;
+  }
+}
+
 // Networks that change themselves keep doing so.
 TEST_F(TorchScriptTest, ANetworkWithAMemoryRuns) {
   torch::jit::Module module = Module(R"(

@@ -387,7 +387,7 @@ NetworkAnswer TorchSegmenter::Answer(const at::Tensor& padded, const at::Tensor&
   const NetworkOutput output = network_.forward(padded);
   const at::Tensor& logits = output.logits;
   TORCH_CHECK(logits.dim() == 4 && logits.size(0) == padded.size(0) &&
-                  logits.size(1) == network_.info.class_count,
+                  logits.size(1) == network_.info.class_count && logits.numel() > 0,
               "its output changed its shape to ", logits.sizes());
   return {output, SizeOf(padded), SizeOf(rgb)};
 }

@@ -161,7 +161,7 @@ class ActivationBack final : public torch::autograd::Node {
 
   // The layer's answer, before it has a history.
   at::Tensor Answer(const at::Tensor& x) {
-    format_ = x.suggest_memory_format();
+    format_ = FormatOf(x);
     if (!IsPlainMap(x)) {
       x_ = torch::autograd::SavedVariable(x, /*is_output=*/false);
       return AnswerInSteps(x, layer_);

@@ -36,12 +36,12 @@ ConvGeometry SavedGeometry(AutogradContext* context) {
 class ConvolutionBack final : public torch::autograd::Node {
  public:
   ConvolutionBack(const FrozenConvolution& layer, const at::Tensor& x)
-      : layer_(layer), x_size_(x.sizes().vec()), x_format_(x.suggest_memory_format()) {}
+      : layer_(layer), x_size_(x.sizes().vec()), x_format_(FormatOf(x)) {}
 
   // The layer's answer, before it has a history.
   at::Tensor Answer(const at::Tensor& x) {
     at::Tensor y = Convolved(x, layer_.weight, layer_.bias, layer_.geometry);
-    y_format_ = y.suggest_memory_format();
+    y_format_ = FormatOf(y);
     if (!layer_.relu) return y;
     if (IsPlainMap(y)) {
       passed_ = RectifyInPlace(y);
@@ -93,6 +93,8 @@ at::Tensor Transposed(const at::Tensor& x, const FrozenTransposedConvolution& la
   const FrozenConvolution& convolution = layer.turned_round;
   const ConvGeometry& geometry = convolution.geometry;
   const at::IntArrayRef weight = convolution.weight.sizes();
+  TORCH_CHECK(x.size(1) == weight[0], "a transposed convolution of ", weight[0],
+              " channels was given ", x.size(1));
   std::array<int64_t, 4> size = {x.size(0), weight[1] * geometry.groups, 0, 0};
   for (int axis = 0; axis < 2; ++axis)
     size[2 + axis] = (x.size(2 + axis) - 1) * geometry.stride[axis] - 2 * geometry.padding[axis] +

@@ -71,7 +71,7 @@ std::vector<at::Tensor> Copies(const at::Tensor& x, int64_t count) {
   variable_list copies(count, x);
   if (ForwardOnly(x)) return copies;
   for (at::Tensor& copy : copies) copy = x.variable_data();
-  const auto back = MakeNode<CopiesBack>(x.suggest_memory_format());
+  const auto back = MakeNode<CopiesBack>(FormatOf(x));
   back->set_next_edges(torch::autograd::collect_next_edges(x));
   torch::autograd::set_history(copies, back);
   return copies;

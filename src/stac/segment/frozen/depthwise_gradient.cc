@@ -42,6 +42,8 @@ bool IsDepthwise(at::IntArrayRef weight, const ConvGeometry& geometry) {
 
 at::Tensor DepthwiseGradient(const at::Tensor& by_output, const at::Tensor& weight,
                              const ConvGeometry& geometry, at::IntArrayRef x) {
+  TORCH_CHECK(by_output.size(0) == x[0] && by_output.size(1) == x[1],
+              "a depthwise convolution was given other channels than it has");
   const int64_t channels = x[1], height = x[2], width = x[3];
   const int64_t rows = by_output.size(2), columns = by_output.size(3);
   const at::Tensor by = LaidOut(by_output, at::MemoryFormat::ChannelsLast);

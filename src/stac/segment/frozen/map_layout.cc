@@ -88,6 +88,11 @@ bool IsPlainMap(const at::Tensor& x) {
          (x.is_contiguous() || ChannelsSideBySide(x));
 }
 
+at::MemoryFormat FormatOf(const at::Tensor& x) {
+  if (x.dim() == 4 && ChannelsSideBySide(x)) return kSideBySide;
+  return x.is_contiguous() ? at::MemoryFormat::Contiguous : x.suggest_memory_format();
+}
+
 at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format) {
   if (x.is_contiguous(format)) return x;
   if (!IsPlainMap(x) || (at::GradMode::is_enabled() && x.requires_grad()))

@@ -15,6 +15,10 @@ bool ChannelsSideBySide(const at::Tensor& x);
 // Whether x is floats [N,C,H,W] on the CPU without gaps, in either order.
 bool IsPlainMap(const at::Tensor& x);
 
+// In which order x lies; of what lies otherwise, the one that ATen suggests. ATen also takes a
+// picture cut out of a batch for one in the order of [N,C,H,W].
+at::MemoryFormat FormatOf(const at::Tensor& x);
+
 // x in that order, itself if it is already. Several times faster than ATen from one order to the
 // other.
 at::Tensor LaidOut(const at::Tensor& x, at::MemoryFormat format);

@@ -192,7 +192,7 @@ at::Tensor Resampled(const at::Tensor& x, const Resampling& map, at::MemoryForma
 class ResamplingBack final : public torch::autograd::Node {
  public:
   ResamplingBack(Resampling map, const at::Tensor& x)
-      : map_(std::move(map)), format_(x.suggest_memory_format()) {}
+      : map_(std::move(map)), format_(FormatOf(x)) {}
 
   at::Tensor Answer(const at::Tensor& x) const { return Resampled(x, map_, format_); }
 
@@ -211,12 +211,16 @@ class ResamplingBack final : public torch::autograd::Node {
 };
 
 at::Tensor Run(const at::Tensor& x, Resampling map) {
-  if (ForwardOnly(x)) return Resampled(x, map, x.suggest_memory_format());
+  if (ForwardOnly(x)) return Resampled(x, map, FormatOf(x));
   return AnswerWithHistory<ResamplingBack>(x, std::move(map), x);
 }
 
+// Beyond it ATen says what is wrong, instead of weights for every place being made first.
+constexpr int64_t kLargest = 1 << 16;
+
 bool CanBecome(const at::Tensor& x, TensorSize size) {
-  return IsPlainMap(x) && x.numel() > 0 && size.height > 0 && size.width > 0;
+  return IsPlainMap(x) && x.numel() > 0 && size.height > 0 && size.width > 0 &&
+         size.height <= kLargest && size.width <= kLargest;
 }
 
 }  // namespace
@@ -224,8 +228,8 @@ bool CanBecome(const at::Tensor& x, TensorSize size) {
 at::Tensor AveragePooling::Run(const at::Tensor& x) const {
   bool usual = IsPlainMap(x) && x.numel() > 0;
   for (int axis = 0; axis < 2 && usual; ++axis)
-    usual = kernel[axis] > 0 && stride[axis] > 0 && padding[axis] >= 0 &&
-            padding[axis] <= kernel[axis] / 2 &&
+    usual = kernel[axis] > 0 && kernel[axis] <= kLargest && stride[axis] > 0 &&
+            padding[axis] >= 0 && padding[axis] <= kernel[axis] / 2 &&
             x.size(2 + axis) + 2 * padding[axis] >= kernel[axis];
   if (!usual) return at::avg_pool2d(x, kernel, stride, padding, /*ceil_mode=*/false, count_padding);
   return stac::Run(x, {PoolingAxis(x.size(2), *this, 0), PoolingAxis(x.size(3), *this, 1)});
