@@ -53,6 +53,9 @@ bool ReplaceMapOperation(torch::jit::Node& node);
 // Gives each of several nodes that look at a map one of its own (Copies).
 void CopyForEachUser(const std::shared_ptr<torch::jit::Graph>& graph);
 
+// Whether it is known to be None.
+bool IsNone(const torch::jit::Value* value);
+
 // Whether it enlarges bilinearly and to a size, not by factors, which round differently.
 bool EnlargesToSize(const torch::jit::Node& node);
 

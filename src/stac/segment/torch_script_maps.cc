@@ -19,11 +19,6 @@ bool Is(const Node& node, const char* kind) {
   return node.kind() == at::Symbol::fromQualString(kind);
 }
 
-bool IsNone(const Value* value) {
-  const auto constant = torch::jit::toIValue(value);
-  return constant && constant->isNone();
-}
-
 bool IsList(const Value* value) { return value->type()->kind() == c10::TypeKind::ListType; }
 
 bool IsConstantList(const Value* value) {
@@ -131,6 +126,11 @@ void FindValues(torch::jit::Block& block, std::vector<Value*>& values) {
 }
 
 }  // namespace
+
+bool IsNone(const Value* value) {
+  const auto constant = torch::jit::toIValue(value);
+  return constant && constant->isNone();
+}
 
 void CopyForEachUser(const std::shared_ptr<torch::jit::Graph>& graph) {
   const torch::jit::AliasDb aliases(graph);

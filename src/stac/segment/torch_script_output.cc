@@ -20,11 +20,6 @@ using torch::jit::Value;
 
 constexpr int64_t kAll = std::numeric_limits<int64_t>::max();
 
-bool IsNone(const Value* value) {
-  const auto constant = torch::jit::toIValue(value);
-  return constant && constant->isNone();
-}
-
 bool IsNumber(const Value* value, int64_t number) {
   return torch::jit::constant_as<int64_t>(value) == number;
 }
