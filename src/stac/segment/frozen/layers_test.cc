@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "stac/segment/frozen/layers_internal.h"
-#include "stac/segment/frozen/test_gradient.h"
+#include "stac/segment/frozen/test_gradient_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 
 namespace stac {

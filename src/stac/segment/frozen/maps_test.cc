@@ -7,7 +7,7 @@
 
 #include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/frozen/map_layout_internal.h"
-#include "stac/segment/frozen/test_gradient.h"
+#include "stac/segment/frozen/test_gradient_internal.h"
 
 namespace stac {
 namespace {
