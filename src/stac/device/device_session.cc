@@ -12,11 +12,11 @@
 namespace stac {
 namespace {
 
-// Answers that the server may still refer to when it codes the next one.
 // Pixels of a block that may go wrong before its motion is sent: at 12, three drives need 9 to
 // 13 % of the bytes of coded labels and lose 0.03 to 0.07 points of pixel accuracy
 // (bench/upstream_motion_bench.cc).
 constexpr int kMotionTolerance = 12;
+// Answers that the server may still refer to when it codes the next one.
 constexpr size_t kKnownKept = 4;
 // Awaited keyframes plus the one whose labels are in use.
 constexpr int kAnchors = 8;
