@@ -18,9 +18,7 @@ using torch::jit::Block;
 using torch::jit::Node;
 using torch::jit::Value;
 
-// Height and width of what may be one number for both.
-std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), numbers.back()}; }
-
+// Nothing for what is not known before the network runs.
 std::optional<std::array<int64_t, 2>> ConstantPair(const Value* value) {
   const auto constant = torch::jit::toIValue(value);
   if (!constant || !constant->isIntList()) return std::nullopt;

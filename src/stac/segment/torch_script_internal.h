@@ -3,6 +3,8 @@
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
+#include <array>
+#include <cstdint>
 #include <memory>
 
 #include "stac/segment/network_answer_internal.h"
@@ -52,6 +54,11 @@ bool ReplaceMapOperation(torch::jit::Node& node);
 
 // Gives each of several nodes that look at a map one of its own (Copies).
 void CopyForEachUser(const std::shared_ptr<torch::jit::Graph>& graph);
+
+// Height and width of what may be one number for both.
+inline std::array<int64_t, 2> Pair(at::IntArrayRef numbers) {
+  return {numbers.front(), numbers.back()};
+}
 
 // Whether it is known to be None.
 bool IsNone(const torch::jit::Value* value);

@@ -15,9 +15,6 @@ using OptionalTensor = decltype(c10::IValue().toOptional<at::Tensor>());
 
 at::Tensor OrUndefined(const OptionalTensor& tensor) { return tensor.value_or(at::Tensor()); }
 
-// Height and width of what may be one number for both.
-std::array<int64_t, 2> Pair(at::IntArrayRef numbers) { return {numbers.front(), numbers.back()}; }
-
 at::Tensor Convolution(const at::Tensor& x, const at::Tensor& weight, const OptionalTensor& bias,
                        const at::Tensor& gradient_kernel, at::IntArrayRef stride,
                        at::IntArrayRef padding, at::IntArrayRef dilation, int64_t groups,
