@@ -42,14 +42,27 @@ refused "bogus=1" device --input synthetic:64x64@10 --wait --x264 bogus=1
 refused "has no name" device --input synthetic:64x64@10 --name ""
 refused "longer than 64" device --input synthetic:64x64@10 --name "$(printf 'x%.0s' {1..65})"
 refused "--keyframe-fps" device --input synthetic:64x64@10 --keyframe-fps 2000
-refused "the keyframe rate is nan" device --input synthetic:64x64@10 --keyframe-fps nan
+refused "--keyframe-fps is nan" device --input synthetic:64x64@10 --keyframe-fps nan
 refused "--budget must be above 0, not -1" device --input synthetic:64x64@10 --budget -1
-refused "--budget must be above 0, not nan" device --input synthetic:64x64@10 --budget nan
+refused "--budget is nan" device --input synthetic:64x64@10 --budget nan
 refused "--budget 1e-30 is out of reach" device --input synthetic:64x64@10 --budget 1e-30 \
   --profile "$(dirname "$0")/../assets/edge_city19.profile.json"
 refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1
 refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266
+
+refused "--coarser is nan" device --input synthetic:64x64@10 --coarser nan
+mkdir -p "$folder/drive/labels" && touch "$folder/drive/labels/000001.png"
+refused "choose another --out" demo --input synthetic:64x64@10 --out "$folder/drive"
+[ -e "$folder/drive/labels/000001.png" ] || fail "the demo removes labels that are not its own"
+cat "$folder/h264/plan.jsonl" "$folder/h264/plan.jsonl" >"$folder/longer.jsonl"
+refused "has more" inspect "$folder/h264/video.h264" --plan "$folder/longer.jsonl"
+if "$stac" inspect "$folder/h264/video.h264" --plan "$folder/h264/plan.jsonl" >/dev/full \
+  2>"$folder/log"; then
+  fail "a report that cannot be written is no error"
+fi
+grep -q "standard output could not be written" "$folder/log" ||
+  fail "it is not said that a report cannot be written: $(tail -5 "$folder/log")"
 
 # Labels are written before a server is there, too.
 if "$stac" device --input synthetic:64x64@10 --wait --server 127.0.0.1:9 --labels - >/dev/full \

@@ -1,4 +1,8 @@
+#include <fmt/format.h>
+
+#include <cmath>
 #include <csignal>
+#include <cstdlib>
 
 #include "command.h"
 
@@ -6,11 +10,28 @@ namespace stac {
 
 std::atomic<bool> stop_requested{false};
 
+namespace {
+
+// Range checks let "nan" pass.
+void RefuseNan(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (!option->get_type_name().starts_with("FLOAT")) continue;
+    for (const std::string& text : option->results()) {
+      if (std::isnan(std::strtod(text.c_str(), nullptr)))
+        throw CLI::RuntimeError(fmt::format("{} is {}: give a number", option->get_name(), text),
+                                1);
+    }
+  }
+}
+
+}  // namespace
+
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
                      const std::string& examples, RunCommand run) {
   CLI::App* command = app.add_subcommand(name, description);
   command->footer("Examples:\n" + examples);
-  command->callback([run = std::move(run)] {
+  command->callback([command, run = std::move(run)] {
+    RefuseNan(*command);
     for (const int signal : {SIGINT, SIGTERM}) {
       std::signal(signal, [](int) { stop_requested = true; });
     }

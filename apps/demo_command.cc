@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -21,6 +23,8 @@ namespace stac {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr useconds_t kPollMicroseconds = 50'000;
 
 // Until the demo finds a clip, it shows the synthetic street.
 constexpr char kFallbackClip[] = "synthetic:640x480@10";
@@ -46,8 +50,9 @@ Result<int> WaitForPort(ChildProcess& server, const fs::path& port_file) {
     std::ifstream in(port_file);
     int port = 0;
     if (in >> port) return port;
-    usleep(50'000);
+    usleep(kPollMicroseconds);
   }
+  if (stop_requested) return Fail("interrupted before the server was ready");
   return Fail("the server was not ready within two minutes");
 }
 
@@ -92,6 +97,11 @@ Status Stream(const Options& options, const fs::path& out) {
                                              out / "device.jsonl",
                                              "--summary",
                                              out / "summary.json"}));
+  // Who ends the demo ends the device, which then says goodbye.
+  while (device.Poll() < 0) {
+    if (stop_requested) device.Stop();
+    usleep(kPollMicroseconds);
+  }
   const int device_code = device.Wait();
   server.Stop();
   const int server_code = server.Wait();
@@ -99,6 +109,23 @@ Status Stream(const Options& options, const fs::path& out) {
     return Fail("the device ended with code {}; see its lines above", device_code);
   if (server_code != 0)
     return Fail("the server ended with code {}; see its lines above", server_code);
+  return OkStatus();
+}
+
+// Those of an earlier demo, which may have had more frames.
+Status RemoveOldLabels(const fs::path& out) {
+  const fs::path folder = out / "labels";
+  std::error_code error;
+  if (!fs::exists(folder, error)) return OkStatus();
+  if (!fs::exists(out / "device.jsonl", error)) {
+    return Fail("{} is there already and not of a demo: choose another --out", folder.string());
+  }
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().stem().string();
+    const bool numbered =
+        std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+    if (numbered && entry.path().extension() == ".png") fs::remove(entry.path(), error);
+  }
   return OkStatus();
 }
 
@@ -111,12 +138,11 @@ Status RunDemo(Options options) {
     options.input = kFallbackClip;
   }
   const fs::path out = options.out;
-  std::error_code error;
-  fs::remove_all(out / "labels", error);
-  STAC_RETURN_IF_ERROR(MakeFolder(out));
   // Fail on a bad input or network before two processes are started.
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source, OpenSource(options.input));
   source.reset();
+  STAC_RETURN_IF_ERROR(MakeFolder(out));
+  STAC_RETURN_IF_ERROR(RemoveOldLabels(out));
 
   spdlog::info("1/3 streaming {} s of {} (server and device, SRT on loopback)", options.seconds,
                options.input);

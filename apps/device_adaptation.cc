@@ -69,6 +69,7 @@ Result<std::unique_ptr<Adaptation>> MakeAdaptation(const DeviceAdaptation& wante
                             .spare = wanted.spare,
                             .coarser = wanted.coarser,
                             .source_fps = fps};
+  options.limits.min_scale = std::min(options.limits.min_scale, start.scale);
   options.limits.max_keyframe_fps = std::max(1.0, std::min(options.limits.max_keyframe_fps, fps));
   if (options.start.keyframe_fps <= 0) options.start.keyframe_fps = options.limits.max_keyframe_fps;
   if (mode == "table") {

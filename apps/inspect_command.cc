@@ -82,6 +82,10 @@ Status RunInspect(const Options& options) {
     qp_sum += MeanQp(*decoded->qp);
     idr_frames += decoded->idr;
   }
+  if (std::getline(plan_file, line)) {
+    return Fail("the stream ends after {} frames, the plan {} has more", access_units.size(),
+                options.plan);
+  }
   const nlohmann::ordered_json report = {
       {"frames", access_units.size()},
       {"idr_frames", idr_frames},

@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -53,6 +54,12 @@ int main(int argc, char** argv) {
     return app.exit(error);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "stac: unexpected failure: %s\n", error.what());
+    return 1;
+  }
+  // Results that nobody got are no success; who stopped reading knows.
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    if (errno != EPIPE)
+      std::fprintf(stderr, "stac: standard output could not be written: disk full?\n");
     return 1;
   }
   return 0;

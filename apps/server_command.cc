@@ -99,7 +99,10 @@ Status RunServer(const Options& options) {
   LiveServer live(
       server, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& served) {
-        if (log.is_open()) log << LogLine(served).dump() << '\n' << std::flush;
+        if (!log.is_open() || !log) return;
+        if (!(log << LogLine(served).dump() << '\n' << std::flush)) {
+          spdlog::error("the log {} cannot be written any more: disk full?", options.log);
+        }
       },
       [&](const std::string& device, FrameId frame, const LabelMap& labels) {
         if (options.labels.empty()) return;
@@ -131,6 +134,7 @@ Status RunServer(const Options& options) {
   }
   spdlog::info("shutting down");
   live.Drain();
+  if (log.is_open() && !log) return Fail("the log {} is incomplete: disk full?", options.log);
   return OkStatus();
 }
 

@@ -37,8 +37,9 @@ Status RunTrainNetwork(const NetworkOptions& options) {
   STAC_ASSIGN_OR_RETURN(auto validation, LoadTrainData(recipe, recipe.validation));
   const std::filesystem::path cache =
       options.cache.empty() ? run.folder / "teacher_cache" : std::filesystem::path(options.cache);
-  if (recipe.asks_beforehand()) STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples));
-  STAC_RETURN_IF_ERROR(Distil(recipe, cache, validation));
+  if (recipe.asks_beforehand())
+    STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples, &stop_requested));
+  STAC_RETURN_IF_ERROR(Distil(recipe, cache, validation, &stop_requested));
   STAC_ASSIGN_OR_RETURN(const TrainReport report, TrainNetwork(recipe, samples, validation, run));
   fmt::print("{} of {} steps, loss {:.4f}", report.steps, recipe.steps, report.last_loss);
   if (report.mean_iou >= 0)
@@ -88,7 +89,7 @@ Status RunAgreement(const AgreementOptions& options) {
       STAC_ASSIGN_OR_RETURN(const auto source, OpenSource(location, {.max_width = options.max_width,
                                                                      .frame_step = options.step}));
       STAC_ASSIGN_OR_RETURN(const Agreement agreement,
-                            MeasureAgreement(*source, *reference, *network));
+                            MeasureAgreement(*source, *reference, *network, &stop_requested));
       if (options.json) {
         rows.push_back(AgreementJson(source->info().name, network->info(), agreement));
         continue;

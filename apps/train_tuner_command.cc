@@ -30,6 +30,18 @@ struct Split {
 Result<Split> SplitRows(std::vector<SegmentRow> rows, const Options& options) {
   std::erase_if(rows, [&](const SegmentRow& row) { return row.system != options.system; });
   if (rows.empty()) return Fail("{} has no rows of system {}", options.table, options.system);
+  if (std::any_of(rows.begin(), rows.end(),
+                  [](const SegmentRow& row) { return row.configuration.keyframe_fps <= 0; })) {
+    return Fail(
+        "{} has rows without a keyframe rate, which a tuner changes by factors: sweep with "
+        "rates above 0",
+        options.table);
+  }
+  // A tuner that does not choose the size is told about full size only.
+  if (!options.scale) {
+    std::erase_if(rows, [](const SegmentRow& row) { return row.configuration.scale != 1; });
+    if (rows.empty()) return Fail("{} has no rows at full size: add --scale", options.table);
+  }
   for (const std::string& clip : options.test_clips) {
     if (std::none_of(rows.begin(), rows.end(), [&](const auto& row) { return row.clip == clip; })) {
       return Fail("--test-clip {}: {} has no such clip", clip, options.table);
@@ -91,7 +103,9 @@ Status RunTrainTuner(const Options& options) {
                              options.system, train.seed);
   STAC_ASSIGN_OR_RETURN(const TunerTraining trained,
                         TrainTuner(data, test, options.scale ? 3 : 2, train));
-  STAC_RETURN_IF_ERROR(WriteFile(options.output, trained.network.ToJson()));
+  const std::string weights = trained.network.ToJson();
+  STAC_RETURN_IF_ERROR(TunerNetwork::FromJson(weights));  // devices must be able to read them
+  STAC_RETURN_IF_ERROR(WriteFile(options.output, weights));
 
   fmt::print("{} pairs, loss {:.3f}, test {:.3f} (squared octaves); {} FLOP a decision\n",
              data.pairs(), trained.loss, trained.test_loss, trained.network.flops());
@@ -129,6 +143,7 @@ void AddTrainTuner(CLI::App& train) {
   command->add_flag("--scale", options->scale, "Choose the size of what is coded, too");
   command->add_option("--hidden", network.hidden, "Widths of the hidden layers")
       ->check(CLI::Range(1, 1024))
+      ->expected(1, static_cast<int>(TunerNetwork::kMaxLayers) - 1)
       ->capture_default_str();
   command->add_option("--steps", network.steps, "Training steps")
       ->check(CLI::Range(1, 10'000'000))

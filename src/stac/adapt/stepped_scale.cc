@@ -22,13 +22,15 @@ class SteppedScale final : public Controller {
 
   ControlDecision Decide(const ControlInput& input) override {
     ControlDecision decision = controller_->Decide(input);
+    if (bandwidth_at_change_ <= 0) bandwidth_at_change_ = input.bandwidth_kbps;
+    ++held_;
+    // Who leaves the size alone need not like the steps.
+    if (!scale_ && decision.scale == input.last_scale) return decision;
     // What lies beyond the steps is no wish that the QP could make up for: it would do so every
     // time.
     decision.scale = std::clamp(decision.scale, kSteps.back(), kSteps.front());
     if (!scale_) scale_ = NearestScaleStep(input.last_scale);
     const double wanted = NearestScaleStep(decision.scale);
-    if (bandwidth_at_change_ <= 0) bandwidth_at_change_ = input.bandwidth_kbps;
-    ++held_;
     const bool fell =
         wanted < *scale_ && input.bandwidth_kbps < options_.sharp_fall * bandwidth_at_change_;
     if (wanted != *scale_ && (held_ >= options_.hold || fell)) {

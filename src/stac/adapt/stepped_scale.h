@@ -26,7 +26,7 @@ struct SteppedScaleOptions {
 //   taken, and only when less than half of the bandwidth at the last change is left;
 // - the difference to what the controller asks for, within 0.5 to 1, moves the base QP instead, by
 //   what keeps the bits.
-// A controller that never changes the scale from one of the steps is passed through as it is.
+// A controller that never changes the scale is passed through as it is, whatever the scale.
 std::unique_ptr<Controller> MakeSteppedScale(std::unique_ptr<Controller> controller,
                                              const SteppedScaleOptions& options = {});
 

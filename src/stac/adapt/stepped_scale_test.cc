@@ -42,6 +42,21 @@ TEST(SteppedScaleTest, StepsAreNearestAsFactors) {
   EXPECT_EQ(NearestScaleStep(0.1), 0.5);
 }
 
+TEST(SteppedScaleTest, WhoLeavesTheScaleAloneKeepsAnyScale) {
+  class Keeping final : public Controller {
+   public:
+    ControlDecision Decide(const ControlInput& input) override {
+      return {.base_qp = 33, .keyframe_fps = 5, .scale = input.last_scale};
+    }
+  };
+  const auto controller = MakeSteppedScale(std::make_unique<Keeping>());
+  for (const double scale : {0.6, 0.25}) {
+    const auto decision = controller->Decide({.bandwidth_kbps = 400, .last_scale = scale});
+    EXPECT_EQ(decision.scale, scale);
+    EXPECT_EQ(decision.base_qp, 33);
+  }
+}
+
 TEST(SteppedScaleTest, AScaleHoldsForFiveDecisions) {
   EXPECT_EQ(ScalesOf(Values(8, 0.5), Values(8, 400)), (Values{1, 1, 1, 1, 0.5, 0.5, 0.5, 0.5}));
   Values asked(5, 0.5);

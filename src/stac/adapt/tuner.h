@@ -26,6 +26,7 @@ namespace stac {
 class TunerNetwork {
  public:
   static constexpr size_t kInputs = 6;
+  static constexpr size_t kMaxLayers = 8;
   struct Layer {
     size_t inputs = 0;
     std::vector<float> weights;  // a row of `inputs` per output
@@ -35,7 +36,7 @@ class TunerNetwork {
   // From trained values, which must be what FromJson accepts. `scale` divides.
   TunerNetwork(std::string origin, const std::array<float, kInputs>& mean,
                const std::array<float, kInputs>& scale, std::vector<Layer> layers);
-  // Untrusted: sizes and numbers are checked, at most 8 layers of at most 1024.
+  // Untrusted: sizes and numbers are checked, at most kMaxLayers of at most 1024.
   static Result<TunerNetwork> FromJson(std::string_view json);
   static Result<TunerNetwork> Read(const std::filesystem::path& path);
   // The weight file.

@@ -10,7 +10,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMaxFileBytes = 64u << 20;
-constexpr size_t kMaxLayers = 8;
 constexpr size_t kMaxWidth = 1024;
 constexpr double kMaxMagnitude = 1e6;
 

@@ -1,8 +1,12 @@
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
+#include <future>
+#include <iterator>
 #include <random>
 
 #include "stac/base/bounded_queue.h"
@@ -80,6 +84,39 @@ TEST(FileTest, WriteIsAtomicAndReadIsBounded) {
   EXPECT_THAT(ReadFile(path, 3).error().message, testing::HasSubstr("more than the 3"));
   EXPECT_THAT(ReadFile(folder / "none").error().message, testing::HasSubstr("no such file"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(path.parent_path()), {}), 1);
+}
+
+TEST(FileTest, LinksStayLinksAndPipesArePipes) {
+  namespace fs = std::filesystem;
+  const TestFolder folder;
+  ASSERT_TRUE(WriteFile(folder / "there/real", "old"));
+  fs::create_symlink("there/real", folder / "link");
+  fs::create_symlink("link", folder / "second");
+  fs::create_symlink("new", folder / "dangling");
+  ASSERT_TRUE(WriteFile(folder / "second", "behind two"));
+  ASSERT_TRUE(WriteFile(folder / "dangling", "made"));
+  EXPECT_TRUE(fs::is_symlink(folder / "second") && fs::is_symlink(folder / "link"));
+  EXPECT_EQ(AsText(*ReadFile(folder / "there/real")), "behind two");
+  EXPECT_EQ(AsText(*ReadFile(folder / "new")), "made");
+
+  const fs::path pipe = folder / "pipe";
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  auto reader = std::async(std::launch::async, [&] {
+    std::ifstream in(pipe);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  });
+  ASSERT_TRUE(WriteFile(pipe, "through"));
+  EXPECT_EQ(reader.get(), "through");
+  EXPECT_TRUE(fs::is_fifo(pipe));
+}
+
+TEST(FileTest, WhatCannotBeLookedAtIsAnErrorWithItsReason) {
+  const TestFolder folder;
+  std::filesystem::create_symlink("loop", folder / "loop");
+  EXPECT_THAT(ReadFile(folder / "loop").error().message, testing::HasSubstr("symbolic links"));
+  EXPECT_THAT(ReadFile(folder / std::string(300, 'x')).error().message,
+              testing::HasSubstr("too long"));
+  EXPECT_FALSE(WriteFile(folder / "loop", "x"));
 }
 
 TEST(FileNameTest, WhatOthersNamedStaysInItsFolder) {

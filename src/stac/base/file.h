@@ -14,7 +14,8 @@ namespace stac {
 Result<Bytes> ReadFile(const std::filesystem::path& path, size_t max_bytes = size_t{1} << 31);
 
 // Writes aside and renames, so that `path` holds either the old or the new contents, never a part.
-// Creates missing parent folders.
+// Behind a link, what it leads to; devices and pipes are written to. Creates missing parent
+// folders.
 Status WriteFile(const std::filesystem::path& path, ByteSpan contents);
 Status WriteFile(const std::filesystem::path& path, std::string_view contents);
 

@@ -35,10 +35,11 @@ std::string ShownName(const std::string& location) {
   const size_t scheme = location.find("://");
   if (scheme == std::string::npos) return location;
   const size_t host = scheme + 3;
-  const size_t path = std::min(location.find('/', host), location.size());
-  const size_t at = location.rfind('@', path);
-  const size_t start = at == std::string::npos || at < host ? host : at + 1;
-  return location.substr(start, std::min(location.find('?', start), location.size()) - start);
+  const size_t host_end = std::min(location.find_first_of("/?#", host), location.size());
+  const size_t at = location.rfind('@', host_end);
+  const size_t start = at == std::string::npos || at < host || at >= host_end ? host : at + 1;
+  return location.substr(start,
+                         std::min(location.find_first_of("?#", start), location.size()) - start);
 }
 
 class FfmpegSource final : public FrameSource {
@@ -66,9 +67,11 @@ class FfmpegSource final : public FrameSource {
     context->interrupt_callback = {&FfmpegSource::IsOver, this};
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
     Wait();
+    reading_ = context;
     // On failure this frees the context.
     int code = avformat_open_input(&context, location.c_str(), format, nullptr);
     if (code < 0) {
+      reading_ = nullptr;
       return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
                   name_, Reason(code));
     }
@@ -142,6 +145,12 @@ class FfmpegSource final : public FrameSource {
   // Whether FFmpeg is to give up what it waits for.
   static int IsOver(void* self) {
     auto* source = static_cast<FfmpegSource*>(self);
+    // A slow sender is none that stalls.
+    const AVIOContext* bytes = source->reading_ == nullptr ? nullptr : source->reading_->pb;
+    if (bytes != nullptr && bytes->bytes_read != source->bytes_read_) {
+      source->bytes_read_ = bytes->bytes_read;
+      source->Wait();
+    }
     if (source->may_stall_ && SteadyClock::now() > source->deadline_) source->late_ = true;
     return source->late_ || source->interrupted_ ? 1 : 0;
   }
@@ -235,7 +244,9 @@ class FfmpegSource final : public FrameSource {
   SourceOptions options_;
   std::string name_;
   SourceInfo info_;
-  bool may_stall_ = false;  // somebody sends, who may stop without a word
+  const AVFormatContext* reading_ = nullptr;  // the demuxer's, once it is being opened
+  int64_t bytes_read_ = 0;                    // when IsOver looked last
+  bool may_stall_ = false;                    // somebody sends, who may stop without a word
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> late_{false};  // nothing came in time
   FfmpegPtr<AVFormatContext> demuxer_;

@@ -17,20 +17,25 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Sends a few bytes to the first one who connects, and then nothing more.
+// Sends a few bytes to the first one who connects, at once or bit by bit, and then nothing more.
 class StallingSender {
  public:
-  explicit StallingSender(Bytes bytes) : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
+  explicit StallingSender(Bytes bytes, bool bit_by_bit = false)
+      : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof(address);
     EXPECT_EQ(bind(listener_, reinterpret_cast<sockaddr*>(&address), length), 0);
     EXPECT_EQ(listen(listener_, 1), 0);
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
     url_ = fmt::format("tcp://127.0.0.1:{}", ntohs(address.sin_port));
-    sender_ = std::thread([this, bytes = std::move(bytes)] {
+    sender_ = std::thread([this, bytes = std::move(bytes), bit_by_bit] {
       connection_ = accept(listener_, nullptr, nullptr);
-      EXPECT_EQ(send(connection_, bytes.data(), bytes.size(), 0),
-                static_cast<ssize_t>(bytes.size()));
+      const size_t piece = bit_by_bit ? 100 : bytes.size();
+      for (size_t at = 0; at < bytes.size(); at += piece) {
+        const size_t size = std::min(piece, bytes.size() - at);
+        EXPECT_EQ(send(connection_, bytes.data() + at, size, 0), static_cast<ssize_t>(size));
+        if (bit_by_bit) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      }
     });
   }
   ~StallingSender() {
@@ -251,6 +256,19 @@ TEST_F(FfmpegSourceTest, AUrlThatSendsNothingMoreIsAnError) {
       << next.error().message;
 }
 
+TEST_F(FfmpegSourceTest, AUrlThatSendsSlowlyIsNone) {
+  // A picture of 2.3 kB takes more than a second.
+  const StallingSender sender(ReadFile(RawVideo(48, 32, 3, "C420jpeg", 24, 16)).value(),
+                              /*bit_by_bit=*/true);
+  auto source = OpenFfmpegSource(sender.url(), {.patience_s = 0.5});
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) {
+    const auto next = (*source)->Next();
+    ASSERT_TRUE(next) << next.error().message;
+    EXPECT_TRUE(*next);
+  }
+}
+
 TEST_F(FfmpegSourceTest, InterruptEndsANextThatWaits) {
   auto sender = SendThreeFrames();
   auto source = OpenFfmpegSource(sender->url(), {.patience_s = 3600});
@@ -269,6 +287,15 @@ TEST_F(FfmpegSourceTest, PasswordsStayOutOfNamesAndErrors) {
   EXPECT_EQ(refused.error().message.find("secret"), std::string::npos);
   EXPECT_EQ(refused.error().message.find("hidden"), std::string::npos);
   EXPECT_NE(refused.error().message.find("127.0.0.1:1/stream"), std::string::npos);
+  for (const char* url :
+       {"tcp://127.0.0.1:1?key=secret@hidden", "tcp://127.0.0.1:1?key=secret@hidden/third&x=1",
+        "tcp://user:secret@127.0.0.1:1#hidden"}) {
+    const auto other = OpenFfmpegSource(url);
+    ASSERT_FALSE(other) << url;
+    EXPECT_EQ(other.error().message.find("secret"), std::string::npos) << other.error().message;
+    EXPECT_EQ(other.error().message.find("hidden"), std::string::npos) << other.error().message;
+    EXPECT_NE(other.error().message.find("127.0.0.1:1"), std::string::npos);
+  }
 }
 
 TEST_F(FfmpegSourceTest, RealVideoKeepsSizeColourAndCount) {

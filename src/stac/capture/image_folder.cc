@@ -92,7 +92,8 @@ Result<std::vector<Picture>> ListPictures(const fs::path& given) {
     }
   };
   walk(
-      fs::recursive_directory_iterator(folder, error),
+      fs::recursive_directory_iterator(folder, fs::directory_options::skip_permission_denied,
+                                       error),
       [](const fs::path& path) { return EndsWith(path.string(), kCityscapesEnd); }, error);
   const bool cityscapes = !pictures.empty();
   if (!error && !cityscapes) walk(fs::directory_iterator(folder, error), IsPicture, error);
@@ -119,10 +120,16 @@ class ImageFolder final : public FrameSource {
   static Result<std::unique_ptr<FrameSource>> Open(const fs::path& folder,
                                                    const SourceOptions& options) {
     STAC_ASSIGN_OR_RETURN(std::vector<Picture> all, ListPictures(folder));
+    if (options.max_frames == 0)
+      return Fail("none of the pictures in {} is asked for", folder.string());
     if (!options.exclude.empty()) {
       std::erase_if(all, [&](const Picture& picture) {
         return picture.image.filename().string().find(options.exclude) != std::string::npos;
       });
+      if (all.empty()) {
+        return Fail("every picture in {} has \"{}\" in its name, which is to be left out",
+                    folder.string(), options.exclude);
+      }
     }
     auto source = std::make_unique<ImageFolder>();
     const auto step = static_cast<size_t>(std::max(options.frame_step, 1));

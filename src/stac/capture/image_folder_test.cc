@@ -123,6 +123,12 @@ TEST_F(ImageFolderTest, ProblemsAreSaid) {
   ASSERT_FALSE(second);
   EXPECT_NE(second.error().message.find("22x16"), std::string::npos);
   EXPECT_FALSE(OpenImageFolder(root_ / "sizes", {.first_frame = 2}));
+  const auto excluded = OpenImageFolder(root_ / "sizes", {.exclude = ".png"});
+  ASSERT_FALSE(excluded);
+  EXPECT_NE(excluded.error().message.find("left out"), std::string::npos);
+  const auto none = OpenImageFolder(root_ / "sizes", {.max_frames = 0});
+  ASSERT_FALSE(none);
+  EXPECT_NE(none.error().message.find("none of"), std::string::npos);
 
   Picture("small/a.png", 1, 12, 12);
   EXPECT_FALSE(OpenImageFolder(root_ / "small"));

@@ -68,10 +68,13 @@ class FfmpegMp4Writer final : public Mp4Writer {
   }
 
   Status Write(ByteSpan access_unit, Micros pts, bool idr) override {
+    if (finished_ || failed_) return Over();
     if (stream_ == nullptr) {
       const Bytes sets = ParameterSets(access_unit);
       if (sets.empty()) return OkStatus();
-      STAC_RETURN_IF_ERROR(WriteHeader(sets));
+      const Status header = WriteHeader(sets);
+      failed_ = !header;  // FFmpeg has taken the muxer apart
+      if (!header) return header;
     }
     if (const int code = av_new_packet(packet_.get(), static_cast<int>(access_unit.size()));
         code < 0) {
@@ -95,6 +98,7 @@ class FfmpegMp4Writer final : public Mp4Writer {
   }
 
   Status Finish() override {
+    if (finished_ || failed_) return Over();
     if (stream_ == nullptr) {
       return Fail("{} was not written: the stream held no parameter sets", path_.string());
     }
@@ -111,6 +115,11 @@ class FfmpegMp4Writer final : public Mp4Writer {
   }
 
  private:
+  Status Over() const {
+    return Fail("{} {}", path_.string(),
+                failed_ ? "could not be written from its header on" : "is finished already");
+  }
+
   Status WriteHeader(const Bytes& sets) {
     stream_ = avformat_new_stream(muxer_, nullptr);
     if (stream_ == nullptr) return Failed(AVERROR(ENOMEM));
@@ -157,6 +166,7 @@ class FfmpegMp4Writer final : public Mp4Writer {
   int64_t origin_ = 0;
   int64_t last_time_ = 0;
   bool finished_ = false;
+  bool failed_ = false;
 };
 
 }  // namespace

@@ -101,6 +101,18 @@ TEST_F(Mp4WriterTest, NothingIsLeftOfAStreamWithoutParameterSets) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
+TEST_F(Mp4WriterTest, AfterAHeaderThatFailedEverythingIsAnError) {
+  auto writer = MakeMp4Writer(folder_ / "a.mp4", 0, 0, 15);
+  ASSERT_TRUE(writer);
+  const Bytes access_unit = {0, 0, 0,    1, 0x67, 66, 0, 10, 1,    0, 0,
+                             0, 1, 0x68, 1, 0,    0,  0, 1,  0x65, 1};
+  EXPECT_FALSE((*writer)->Write(access_unit, 0, true));
+  EXPECT_FALSE((*writer)->Write(access_unit, 1, true));
+  EXPECT_FALSE((*writer)->Finish());
+  writer->reset();
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
 TEST_F(Mp4WriterTest, UnusableFoldersAndRatesAreErrors) {
   EXPECT_FALSE(MakeMp4Writer("/proc/none/out.mp4", 64, 64, 15));
   EXPECT_FALSE(MakeMp4Writer(folder_ / "a.mp4", 64, 64, 0));

@@ -72,7 +72,10 @@ class FfmpegDecoder final : public VideoDecoder {
     context_->thread_type = FF_THREAD_SLICE;
     context_->thread_count = std::max(1, options_.threads);
     context_->err_recognition = AV_EF_EXPLODE | AV_EF_BITSTREAM | AV_EF_BUFFER;
-    context_->max_pixels = int64_t{options_.max_width} * options_.max_height;
+    // FFmpeg counts rows as long as it pads them; ChooseFormat looks at the sizes.
+    constexpr int64_t kMostPadding = 63;
+    context_->max_pixels =
+        (options_.max_width + kMostPadding) * (options_.max_height + kMostPadding);
     if (options_.want_qp) context_->export_side_data |= AV_CODEC_EXPORT_DATA_VIDEO_ENC_PARAMS;
     // Finds macroblocks of H.264 that no slice covered; FFmpeg leaves it off with slice threads,
     // which report no errors otherwise.

@@ -140,6 +140,20 @@ TEST(H264DecoderTest, RefusesPicturesThatAreTooLarge) {
   EXPECT_TRUE((*decoder)->Decode(units[0]));
 }
 
+TEST(H264DecoderTest, TheLargestPictureThatIsAllowedDecodes) {
+  for (const auto& [width, height] : {std::pair(242, 174), std::pair(854, 480)}) {
+    auto encoder = MakeX264Encoder({.width = width, .height = height, .mode = RateMode::kCrf});
+    ASSERT_TRUE(encoder) << encoder.error().message;
+    const auto coded = (*encoder)->Encode(MakeGreyFrame(width, height), nullptr, true);
+    ASSERT_TRUE(coded) << coded.error().message;
+    auto decoder = MakeVideoDecoder({.max_width = width, .max_height = height});
+    const auto decoded = (*decoder)->Decode(coded->access_unit);
+    EXPECT_TRUE(decoded) << width << "x" << height << ": " << decoded.error().message;
+    auto smaller = MakeVideoDecoder({.max_width = width - 16, .max_height = height});
+    EXPECT_FALSE((*smaller)->Decode(coded->access_unit));
+  }
+}
+
 TEST(H264DecoderTest, FramesOutliveTheDecoder) {
   const auto frames = Clip(3);
   const auto units = EncodeClip(frames, 1, 8);

@@ -123,8 +123,8 @@ Status DeviceSession::OpenEncoder(Size size) {
 void DeviceSession::OnDisconnected() {
   connected_ = false;
   need_idr_ = true;
+  while (!awaited_.empty()) Forget(awaited_.begin()->first);
   schedule_.Reset();
-  awaited_.clear();
   sent_motion_.reset();
   for (Feedback& feedback : known_) feedback.at_server = false;
   arriving_ = {};

@@ -29,6 +29,23 @@ TEST(InterruptedLoopTest, LabelsGoOnWhileTheServerIsAwayAndAnIdrStartsAgain) {
   EXPECT_EQ(loop.device->label_age(), 0);
 }
 
+TEST(InterruptedLoopTest, LabelsGoOnBehindManyServersThatNeverAnswer) {
+  TestLoop steady, flapping;
+  for (TestLoop* loop : {&steady, &flapping}) ASSERT_TRUE(loop->Connect());
+  const auto frames = Street(14);
+  for (const Frame& frame : frames) {
+    const bool first = frame.id == 0;
+    const auto expected = steady.Advance(frame, first);
+    if (!first) {
+      flapping.device->OnDisconnected();
+      ASSERT_TRUE(flapping.Connect());
+    }
+    const auto step = flapping.Advance(frame, first);
+    ASSERT_TRUE(step.job) << frame.id;  // each is a keyframe that nobody answers
+    EXPECT_EQ(step.labels, expected.labels) << frame.id;
+  }
+}
+
 TEST(InterruptedLoopTest, ALostKeyframeIsFollowedByAnIdr) {
   TestLoop loop;
   ASSERT_TRUE(loop.Connect());

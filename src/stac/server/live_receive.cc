@@ -93,11 +93,18 @@ void LiveServer::Impl::NotifyOfWork() {
   work.notify_one();
 }
 
+// Of a peer that does not behave. It need not acknowledge anything either: waiting for that here
+// delays nobody else.
+void LiveServer::Impl::Dismiss(Peer& peer) {
+  peer.link->Close();
+  peer.gone = true;
+}
+
 void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   auto message = Parse(bytes);
   if (!message) {
     spdlog::warn("{}: {}; closing", peer.name, message.error().message);
-    peer.gone = true;
+    Dismiss(peer);
     return;
   }
   if (std::holds_alternative<Bye>(*message)) {
@@ -114,7 +121,7 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   if (!replies) {
     spdlog::warn("{}: {}; closing", peer.name, replies.error().message);
     Send(peer, Bye{.reason = replies.error().message});
-    peer.gone = true;
+    Dismiss(peer);
     return;
   }
   for (const Message& reply : *replies) {
@@ -154,6 +161,8 @@ void LiveServer::Impl::Receive(Peer& peer) {
         peer.link->Wait(kReceiveWait);
       }
     }
+  } else {
+    Dismiss(peer);
   }
   peer.gone = true;
   NotifyOfWork();

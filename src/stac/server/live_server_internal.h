@@ -113,6 +113,7 @@ struct LiveServer::Impl {
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
+  static void Dismiss(Peer& peer);
   void NotifyOfWork();
   std::string ReasonToRefuse();
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);

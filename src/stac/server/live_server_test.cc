@@ -78,7 +78,8 @@ TEST(LiveServerTest, KeyframesDoNotWaitForMessagesWithoutThem) {
   const auto send = [&](const Message& message) {
     ASSERT_TRUE(pair.a->Send(Serialize(message), 0));
   };
-  send(Hello{.device = "d", .width = kWidth, .height = kHeight, .fps = 30});
+  send(
+      Hello{.device = "d", .width = kWidth, .height = kHeight, .fps = 30, .server_consumes = true});
   const Bytes access_unit = CodedIdr();
   std::mt19937 random(1);
   LabelMap noise(kWidth, kHeight);

@@ -40,6 +40,16 @@ TEST(ServerConsumerTest, FindsTheLabelsFromTheirMotion) {
   EXPECT_LT(bytes, bytes_of_labels / 4);
 }
 
+TEST(ServerConsumerTest, LabelsThatNobodyAnnouncedAreRefused) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const LabelMap labels(TestLoop::kWidth, TestLoop::kHeight);
+  const auto refused = loop.server->OnMessage(PropagatedLabels{.coded = *EncodeLabels(labels)});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("did not announce"), std::string::npos);
+  EXPECT_FALSE(loop.server->OnMessage(PropagatedMotion{}));
+}
+
 TEST(ServerConsumerTest, NoticesNothingOfTheCodedSize) {
   TestLoop loop(ForServerConsumer());
   ASSERT_TRUE(loop.Connect());

@@ -83,6 +83,11 @@ Result<std::vector<Message>> ServerSession::OnMessage(const Message& message) {
     configuration_ = *configuration;
     return std::vector<Message>{};
   }
+  const bool upstream = std::holds_alternative<PropagatedLabels>(message) ||
+                        std::holds_alternative<PropagatedMotion>(message);
+  if (upstream && !hello_.server_consumes) {
+    return Fail("the device sent labels, which its hello did not announce");
+  }
   if (const auto* labels = std::get_if<PropagatedLabels>(&message)) {
     STAC_RETURN_IF_ERROR(OnUpstreamLabels(*labels));
     return std::vector<Message>{};

@@ -40,7 +40,8 @@ class Link {
   // False once either side has closed the link or it broke; messages may still be waiting.
   virtual bool up() const = 0;
   virtual LinkStats Stats() const = 0;
-  // Ends the link for both sides; what the other side has not read yet stays readable there.
+  // Ends the link for both sides; what the other side has not read yet stays readable there. May
+  // block for half a second, until the other side has acknowledged what was sent.
   virtual void Close() = 0;
 };
 

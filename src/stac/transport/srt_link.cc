@@ -24,6 +24,8 @@ constexpr milliseconds kPollInterval{2};
 // SRT wakes a blocked reader only when it sends an acknowledgement, although packets are readable
 // before: waiting for that costs 12-20 ms per message on loopback, looking every 2 ms at most 2.
 constexpr int kReceiveTimeoutMs = 2;
+// What a waiting message takes besides its bytes: so many of one byte are more than they seem.
+constexpr size_t kInboxOverhead = 64;
 // How long Close() waits for queued messages to arrive.
 constexpr milliseconds kDrainTime{500};
 
@@ -99,7 +101,7 @@ Result<std::optional<Bytes>> SrtLink::Receive() {
   }
   Bytes message = std::move(inbox_.front());
   inbox_.pop_front();
-  inbox_bytes_ -= message.size();
+  inbox_bytes_ -= message.size() + kInboxOverhead;
   stats_.bytes_received += static_cast<int64_t>(message.size() + kFragmentHeaderBytes);
   ++stats_.messages_received;
   inbox_changed_.notify_all();
@@ -237,7 +239,7 @@ void SrtLink::ReceiveLoop() {
     if (!message) return GoDown(fmt::format("{} sent {}", peer_, message.error().message));
     if (!*message) continue;
     const std::lock_guard lock(mutex_);
-    inbox_bytes_ += (*message)->size();
+    inbox_bytes_ += (*message)->size() + kInboxOverhead;
     inbox_.push_back(**std::move(message));
     inbox_changed_.notify_all();
   }

@@ -8,7 +8,8 @@
 
 namespace stac {
 
-Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Segmenter& network) {
+Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Segmenter& network,
+                                   const std::atomic<bool>* stop) {
   if (reference.info().class_count != network.info().class_count)
     return Fail("{} has {} classes, {} has {}: they cannot be compared", reference.info().name,
                 reference.info().class_count, network.info().name, network.info().class_count);
@@ -16,6 +17,7 @@ Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Se
   Agreement out;
   Progress progress(network.info().name, std::max<int64_t>(source.info().frame_count, 1));
   while (true) {
+    if (stop != nullptr && *stop) return Fail("interrupted after {} frames", out.frames);
     STAC_ASSIGN_OR_RETURN(const std::optional<Frame> frame, source.Next());
     if (!frame) break;
     STAC_ASSIGN_OR_RETURN(const Segmentation truth, reference.Run(*frame));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -18,7 +19,8 @@ struct Agreement {
 };
 
 // How well `network` agrees with `reference`, whose labels are taken as the truth, on all frames of
-// `source`. Fails if the class counts differ or a frame fails.
-Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Segmenter& network);
+// `source`. Fails if the class counts differ, a frame fails, or `stop` is set on the way.
+Result<Agreement> MeasureAgreement(FrameSource& source, Segmenter& reference, Segmenter& network,
+                                   const std::atomic<bool>* stop = nullptr);
 
 }  // namespace stac

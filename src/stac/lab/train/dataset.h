@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <vector>
 
@@ -19,8 +20,8 @@ Result<std::vector<TrainSample>> LoadTrainData(const TrainRecipe& recipe,
 
 // Adds the teachers' probabilities to every sample. They are kept in `cache_folder` (empty: not
 // kept), keyed by the picture, the teachers' contents and their weights. Shows progress. Fails if a
-// teacher does not load or has another class count than the recipe.
+// teacher does not load or has another class count than the recipe, or if `stop` is set on the way.
 Status Distil(const TrainRecipe& recipe, const std::filesystem::path& cache_folder,
-              std::vector<TrainSample>& samples);
+              std::vector<TrainSample>& samples, const std::atomic<bool>* stop = nullptr);
 
 }  // namespace stac

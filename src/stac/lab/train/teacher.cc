@@ -104,7 +104,7 @@ bool TakeFromCache(const std::filesystem::path& file, TrainSample& sample) {
 }  // namespace
 
 Status Distil(const TrainRecipe& recipe, const std::filesystem::path& cache_folder,
-              std::vector<TrainSample>& samples) {
+              std::vector<TrainSample>& samples, const std::atomic<bool>* stop) {
   if (!recipe.distilled()) return OkStatus();
   STAC_ASSIGN_OR_RETURN(const torch::Device device, ChooseDevice(recipe.device));
   PrepareInferenceThread(0);
@@ -112,6 +112,9 @@ Status Distil(const TrainRecipe& recipe, const std::filesystem::path& cache_fold
   STAC_ASSIGN_OR_RETURN(const std::string key, TeachersKey(recipe));
   Progress progress("asking the teachers", static_cast<int64_t>(samples.size()));
   for (size_t i = 0; i < samples.size(); ++i) {
+    if (stop != nullptr && *stop)
+      return Fail("interrupted; the teachers answered for {} of {} pictures{}", i, samples.size(),
+                  cache_folder.empty() ? "" : ", and their answers are kept");
     const std::filesystem::path file = CacheFile(cache_folder, key, samples[i]);
     if (cache_folder.empty() || !TakeFromCache(file, samples[i])) {
       STAC_RETURN_IF_ERROR(teacher->Label(samples[i]));

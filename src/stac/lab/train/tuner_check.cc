@@ -30,13 +30,17 @@ Outcome Between(const std::map<double, Value>& map, double x, At&& at) {
 
 // One measured second.
 struct Second {
-  std::map<double, std::map<double, Outcome>> outcomes;  // by log2 of the rate, then by QP
-  std::vector<SegmentRow> best;                          // FilterSegments
+  using ByQp = std::map<double, Outcome>;
+  // By log2 of the scale, log2 of the rate, and QP.
+  std::map<double, std::map<double, ByQp>> outcomes;
+  std::vector<SegmentRow> best;  // FilterSegments
   double c = 0, d = 0;
 
   Outcome At(const ControlDecision& decision) const {
-    return Between(outcomes, std::log2(decision.keyframe_fps), [&](const auto& of_rate) {
-      return Between(of_rate, decision.base_qp, [](const Outcome& outcome) { return outcome; });
+    return Between(outcomes, std::log2(decision.scale), [&](const auto& of_scale) {
+      return Between(of_scale, std::log2(decision.keyframe_fps), [&](const ByQp& of_rate) {
+        return Between(of_rate, decision.base_qp, [](const Outcome& outcome) { return outcome; });
+      });
     });
   }
 };
@@ -45,9 +49,10 @@ using ClipSeconds = std::vector<Second>;
 std::vector<ClipSeconds> Arrange(const std::vector<SegmentRow>& rows, SegmentBits bits) {
   std::map<std::tuple<std::string, std::string, std::string>, std::map<int, Second>> clips;
   for (const SegmentRow& row : rows) {
-    if (row.segment == 0 || row.configuration.scale != 1 || !(KbpsOf(row, bits) > 0)) continue;
+    if (row.segment == 0 || !(KbpsOf(row, bits) > 0)) continue;
     Second& second = clips[{row.system, row.network, row.clip}][row.segment];
-    second.outcomes[std::log2(row.configuration.keyframe_fps)][row.configuration.base_qp] = {
+    const ControlDecision& at = row.configuration;
+    second.outcomes[std::log2(at.scale)][std::log2(at.keyframe_fps)][at.base_qp] = {
         std::log2(KbpsOf(row, bits)), row.accuracy};
     second.best.push_back(row);
     second.c = row.c;
@@ -89,6 +94,7 @@ ControllerScore ScoreController(Controller& controller, const std::vector<Segmen
                              .bandwidth_kbps = bandwidth,
                              .last_base_qp = last.base_qp,
                              .last_keyframe_fps = last.keyframe_fps,
+                             .last_scale = last.scale,
                              .c = before.c,
                              .d = before.d});
       const Outcome outcome = now.At(decision);

@@ -21,9 +21,9 @@ struct ControllerScore {
 // Walks over each clip of a segment table forwards and backwards for `seconds` seconds, with a new
 // bandwidth every second, log-uniform between the least and the most that the best rows of that
 // second take; the controller knows it, as an oracle. Accuracy and bits of configurations between
-// the measured ones are interpolated (log bits; linear in QP and log of the rate), those outside
-// are brought inside. Only rows of full size, without the clips' first seconds. A table without
-// such rows gives a score of 0 seconds. Deterministic.
+// the measured ones are interpolated (log bits; linear in QP and the logs of rate and scale), those
+// outside are brought inside. The clips' first seconds do not count; a table without others gives a
+// score of 0 seconds. Deterministic.
 ControllerScore ScoreController(Controller& controller, const std::vector<SegmentRow>& rows,
                                 SegmentBits bits, int seconds, uint64_t seed);
 

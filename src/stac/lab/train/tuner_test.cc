@@ -156,5 +156,34 @@ TEST(ControllerScoreTest, AControllerThatNeverMovesIsScoredAsByHand) {
   EXPECT_EQ(ScoreController(fixed, {}, SegmentBits::kUplink, 100, 7).seconds, 0);
 }
 
+TEST(ControllerScoreTest, AScaleIsScoredByItsOwnRows) {
+  class Half final : public Controller {
+   public:
+    ControlDecision Decide(const ControlInput&) override { return {30, 4, 0.5}; }
+  } half;
+  auto rows = World({1e6});
+  const size_t count = rows.size();
+  for (size_t i = 0; i < count; ++i) {
+    SegmentRow smaller = rows[i];
+    smaller.configuration.scale = 0.5;
+    smaller.video_kbps /= 4;
+    smaller.accuracy -= 0.1;
+    rows.push_back(smaller);
+  }
+  // 0.8 at full size; bandwidths are log-uniform over 6 octaves, from 25 kb/s on, of which 100
+  // kb/s are 2.
+  const auto score = ScoreController(half, rows, SegmentBits::kUplink, 200, 7);
+  EXPECT_NEAR(score.accuracy, 0.7, 1e-9);
+  EXPECT_NEAR(score.overshoot, 2.0 / 6, 0.12);
+}
+
+TEST(TunerTrainerTest, ALossThatIsNoneIsAnError) {
+  const auto data = TunerData::Make(World({1e6}), {}).value();
+  const auto trained =
+      TrainTuner(data, data, 2, {.hidden = {8}, .steps = 30, .batch = 16, .learning_rate = 1e20});
+  ASSERT_FALSE(trained);
+  EXPECT_THAT(trained.error().message, HasSubstr("lower learning rate"));
+}
+
 }  // namespace
 }  // namespace stac

@@ -104,6 +104,9 @@ Result<TunerTraining> TrainTuner(const TunerData& data, const TunerData& test, s
     progress.Update(step, fmt::format("loss {:.3f}", result.loss));
   }
   progress.Finish();
+  if (!std::isfinite(result.loss) || !std::isfinite(result.test_loss)) {
+    return Fail("the loss became {}: train with a lower learning rate", result.loss);
+  }
   if (!options.log.empty()) STAC_RETURN_IF_ERROR(WriteFile(options.log, log));
 
   std::array<float, TunerNetwork::kInputs> mean_values{}, scale_values{};
