@@ -7,6 +7,7 @@
 
 #include "bench_commands.h"
 #include "command.h"
+#include "json_text.h"
 
 namespace stac {
 
@@ -39,7 +40,7 @@ double Percentile(std::vector<double> values, double p) {
 
 void PrintFigures(const nlohmann::ordered_json& figures, bool json) {
   if (json) {
-    fmt::print("{}\n", figures.dump(2));
+    fmt::print("{}\n", JsonText(figures));
     return;
   }
   for (const auto& [name, value] : figures.items()) fmt::print("{}: {}\n", name, value.dump());

@@ -52,6 +52,10 @@ refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266
 
 refused "--coarser is nan" device --input synthetic:64x64@10 --coarser nan
+odd=$folder/str$(printf '\337')e
+mkdir "$odd" && cp "$folder"/h264/labels/00000[0-4].png "$odd"
+"$stac" demo --input "$odd" --seconds 1 --out "$folder/odd" >"$folder/out" 2>"$folder/log" ||
+  fail "the demo fails on a name that is not UTF-8: $(tail -5 "$folder/log")"
 mkdir -p "$folder/drive/labels" && touch "$folder/drive/labels/000001.png"
 refused "choose another --out" demo --input synthetic:64x64@10 --out "$folder/drive"
 [ -e "$folder/drive/labels/000001.png" ] || fail "the demo removes labels that are not its own"

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "demo_evaluation.h"
 #include "demo_report.h"
+#include "json_text.h"
 #include "network_files.h"
 #include "process.h"
 #include "stac/base/file.h"
@@ -167,12 +168,12 @@ Status RunDemo(Options options) {
   summary["miou"] = rounded(evaluation.mean_iou);
   summary["network"] = evaluation.network;
   summary["input"] = options.input;
-  STAC_RETURN_IF_ERROR(WriteFile(out / "summary.json", summary.dump(2) + "\n"));
+  STAC_RETURN_IF_ERROR(WriteFile(out / "summary.json", JsonText(summary) + "\n"));
 
   spdlog::info("3/3 writing the report");
   STAC_RETURN_IF_ERROR(WriteDemoReport(out, summary, evaluation));
 
-  fmt::print("{}\n", summary.dump(2));
+  fmt::print("{}\n", JsonText(summary));
   fmt::print(
       "\nLabels for {} frames at {:.1f} kb/s; pixel accuracy {:.2f} %, mIoU {:.2f} % against "
       "the network on raw frames.\nOpen {}\n",

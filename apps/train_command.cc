@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "command.h"
+#include "json_text.h"
 #include "stac/base/log.h"
 #include "stac/capture/frame_source.h"
 #include "stac/lab/train/agreement.h"
@@ -98,7 +99,7 @@ Status RunAgreement(const AgreementOptions& options) {
                  source->info().name.substr(0, 28), network->info().name, agreement.frames,
                  100 * agreement.pixel_accuracy, 100 * agreement.mean_iou, agreement.forward_ms);
     }
-  if (options.json) fmt::print("{}\n", rows.dump(2));
+  if (options.json) fmt::print("{}\n", JsonText(rows));
   return OkStatus();
 }
 
