@@ -48,6 +48,7 @@ refused "--budget is nan" device --input synthetic:64x64@10 --budget nan
 refused "--budget 1e-30 is out of reach" device --input synthetic:64x64@10 --budget 1e-30 \
   --profile "$(dirname "$0")/../assets/edge_city19.profile.json"
 refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1
+refused "--max-keyframe-fps is nan" server --network /no.stacnet --max-keyframe-fps nan
 refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266
 

@@ -87,7 +87,6 @@ Status RunDevice(Options options) {
   }
   const Configuration configuration{
       .base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps, .scale = options.scale};
-  STAC_RETURN_IF_ERROR(Validate(configuration));  // CLI::Range lets NaN pass
   if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
   STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
   if (options.no_pace && options.adaptation.mode.empty()) options.adaptation.mode = "off";

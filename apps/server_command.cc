@@ -79,8 +79,6 @@ Status RunServer(const Options& options) {
   server.rule = options.rule == "paper" ? AllocationRule::kPaper : AllocationRule::kPower;
   server.objective.kind = ObjectiveFromName(options.objective);
   server.max_keyframe_fps = options.max_keyframe_fps;
-  // CLI::Range lets NaN pass.
-  STAC_RETURN_IF_ERROR(Validate(Welcome{.max_keyframe_fps = server.max_keyframe_fps}));
   server.gradient_every = options.gradient_every;
   server.label_grid = options.label_grid;
   STAC_ASSIGN_OR_RETURN(server.objective.class_weights,

@@ -66,11 +66,9 @@ Status WriteFile(const fs::path& path, ByteSpan contents) {
   if (fs::is_symlink(target, error)) {
     return Fail("cannot write {}: its symbolic links lead nowhere", path.string());
   }
-  const fs::file_type type = fs::status(target, error).type();
   // Devices and pipes are no files that could be replaced.
-  const bool is_stream = type == fs::file_type::character || type == fs::file_type::block ||
-                         type == fs::file_type::fifo || type == fs::file_type::socket;
-  if (is_stream) return WriteThrough(target, contents) ? OkStatus() : fail();
+  if (fs::is_other(fs::status(target, error)))
+    return WriteThrough(target, contents) ? OkStatus() : fail();
   static std::atomic<int> calls{0};  // of threads that write the same file
   const fs::path aside = target.string() + fmt::format(".{}.{}.part", ::getpid(), ++calls);
   if (!WriteThrough(aside, contents)) {

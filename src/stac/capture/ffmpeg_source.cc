@@ -54,6 +54,9 @@ class FfmpegSource final : public FrameSource {
     may_stall_ = info_.live || location.find("://") != std::string::npos;
   }
 
+  // FFmpeg asks IsOver while it closes, too, when most of the demuxer is gone.
+  ~FfmpegSource() override { opened_ = false; }
+
   Status Open(const std::string& location) {
     // Our own errors and log lines say what happened; FFmpeg's would come on top.
     av_log_set_level(AV_LOG_FATAL);
@@ -67,15 +70,14 @@ class FfmpegSource final : public FrameSource {
     context->interrupt_callback = {&FfmpegSource::IsOver, this};
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
     Wait();
-    reading_ = context;
     // On failure this frees the context.
     int code = avformat_open_input(&context, location.c_str(), format, nullptr);
     if (code < 0) {
-      reading_ = nullptr;
       return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
                   name_, Reason(code));
     }
     demuxer_.reset(context);
+    opened_ = true;
     Wait();
     if (code = avformat_find_stream_info(context, nullptr); code < 0) {
       return Fail("cannot read {}: {}", name_, Reason(code));
@@ -146,7 +148,7 @@ class FfmpegSource final : public FrameSource {
   static int IsOver(void* self) {
     auto* source = static_cast<FfmpegSource*>(self);
     // A slow sender is none that stalls.
-    const AVIOContext* bytes = source->reading_ == nullptr ? nullptr : source->reading_->pb;
+    const AVIOContext* bytes = source->opened_ ? source->demuxer_->pb : nullptr;
     if (bytes != nullptr && bytes->bytes_read != source->bytes_read_) {
       source->bytes_read_ = bytes->bytes_read;
       source->Wait();
@@ -244,9 +246,9 @@ class FfmpegSource final : public FrameSource {
   SourceOptions options_;
   std::string name_;
   SourceInfo info_;
-  const AVFormatContext* reading_ = nullptr;  // the demuxer's, once it is being opened
-  int64_t bytes_read_ = 0;                    // when IsOver looked last
-  bool may_stall_ = false;                    // somebody sends, who may stop without a word
+  bool opened_ = false;     // demuxer_ is there, and is not being closed
+  int64_t bytes_read_ = 0;  // when IsOver looked last
+  bool may_stall_ = false;  // somebody sends, who may stop without a word
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> late_{false};  // nothing came in time
   FfmpegPtr<AVFormatContext> demuxer_;

@@ -17,10 +17,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Sends a few bytes to the first one who connects, at once or bit by bit, and then nothing more.
+// Sends a few bytes to the first one who connects, and then nothing more; those behind `at_once`
+// bit by bit.
 class StallingSender {
  public:
-  explicit StallingSender(Bytes bytes, bool bit_by_bit = false)
+  explicit StallingSender(Bytes bytes, size_t at_once = SIZE_MAX)
       : listener_(socket(AF_INET, SOCK_STREAM, 0)) {
     sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t length = sizeof(address);
@@ -28,13 +29,14 @@ class StallingSender {
     EXPECT_EQ(listen(listener_, 1), 0);
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &length);
     url_ = fmt::format("tcp://127.0.0.1:{}", ntohs(address.sin_port));
-    sender_ = std::thread([this, bytes = std::move(bytes), bit_by_bit] {
+    sender_ = std::thread([this, bytes = std::move(bytes), at_once] {
       connection_ = accept(listener_, nullptr, nullptr);
-      const size_t piece = bit_by_bit ? 100 : bytes.size();
-      for (size_t at = 0; at < bytes.size(); at += piece) {
-        const size_t size = std::min(piece, bytes.size() - at);
-        EXPECT_EQ(send(connection_, bytes.data() + at, size, 0), static_cast<ssize_t>(size));
-        if (bit_by_bit) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      constexpr size_t kPiece = 100;
+      for (size_t at = 0, size = std::min(at_once, bytes.size()); at < bytes.size();
+           at += size, size = std::min(kPiece, bytes.size() - at)) {
+        if (at > 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+        EXPECT_EQ(send(connection_, bytes.data() + at, size, MSG_NOSIGNAL),
+                  static_cast<ssize_t>(size));
       }
     });
   }
@@ -257,9 +259,9 @@ TEST_F(FfmpegSourceTest, AUrlThatSendsNothingMoreIsAnError) {
 }
 
 TEST_F(FfmpegSourceTest, AUrlThatSendsSlowlyIsNone) {
-  // A picture of 2.3 kB takes more than a second.
+  // Each picture after the first takes more than a second.
   const StallingSender sender(ReadFile(RawVideo(48, 32, 3, "C420jpeg", 24, 16)).value(),
-                              /*bit_by_bit=*/true);
+                              /*at_once=*/2500);
   auto source = OpenFfmpegSource(sender.url(), {.patience_s = 0.5});
   ASSERT_TRUE(source) << source.error().message;
   for (int i = 0; i < 3; ++i) {

@@ -45,8 +45,9 @@ struct SourceOptions {
   int64_t max_frames = -1;  // after first_frame; -1: all
   int frame_step = 1;       // deliver every n-th frame; fps is divided by it
   double folder_fps = 15;   // for image folders, which carry no rate
-  double patience_s = 10;   // a camera or URL that sends nothing for so long is an error
-  std::string exclude;      // image folders: pictures whose file name contains this are left out
+  // A camera or URL that takes so long to open, or sends nothing for so long, is an error.
+  double patience_s = 10;
+  std::string exclude;  // image folders: pictures whose file name contains this are left out
 };
 
 // Opens any of

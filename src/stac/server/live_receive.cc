@@ -97,7 +97,7 @@ void LiveServer::Impl::NotifyOfWork() {
 // delays nobody else.
 void LiveServer::Impl::Dismiss(Peer& peer) {
   peer.link->Close();
-  peer.gone = true;
+  peer.gone = true;  // not before: then the network's thread would close the link
 }
 
 void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {

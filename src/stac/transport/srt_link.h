@@ -29,7 +29,7 @@ struct SrtOptions {
   int peer_idle_timeout_ms = 5000;  // silence after which the link counts as broken
   // Bound of our own send queue.
   size_t send_queue_bytes = 4u << 20;
-  // Bound of the inbox of received messages.
+  // Bound of the memory that received messages wait in.
   size_t receive_queue_bytes = 32u << 20;
 };
 
