@@ -1,6 +1,7 @@
 #include "stac/lab/analysis.h"
 
 #include "stac/base/file.h"
+#include "stac/lab/analysis_columns_internal.h"
 #include "stac/lab/analysis_internal.h"
 #include "stac/lab/worker_pool.h"
 
@@ -26,24 +27,6 @@ Result<std::string> LinesOf(FigureKind figure, Workbench& bench, size_t network,
       break;
   }
   return Fail("a matrix of systems is no analysis");
-}
-
-const char* ColumnsOf(FigureKind figure) {
-  switch (figure) {
-    case FigureKind::kGradientMaps:
-      return kGradientMapColumns;
-    case FigureKind::kLossGap:
-      return kLossGapColumns;
-    case FigureKind::kFakeLoss:
-      return kFakeLossColumns;
-    case FigureKind::kLevelDeviation:
-      return kLevelDeviationColumns;
-    case FigureKind::kAllocationBound:
-      return kAllocationBoundColumns;
-    case FigureKind::kAccuracyBitrate:
-      break;
-  }
-  return "";
 }
 
 }  // namespace

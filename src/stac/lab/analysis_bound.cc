@@ -5,6 +5,7 @@
 #include "stac/allocate/sensitivity.h"
 #include "stac/codec/qp_plan.h"
 #include "stac/lab/analysis_internal.h"
+#include "stac/lab/result_row.h"
 
 namespace stac {
 namespace {
@@ -126,9 +127,9 @@ Result<std::string> AllocationBoundLines(Workbench& bench, size_t network, size_
     const Frame& frame = clip.frames[i * clip.frames.size() / kFrames];
     Trial trial(frame, (*reference)[frame.id], *segmenter, *encoder);
     const auto add = [&](const char* rule, double base_qp, const Outcome& outcome) {
-      lines +=
-          fmt::format("{},{},{},{},{},{:.0f},{:.6f}\n", bench.experiment().networks[network].name,
-                      clip.name, frame.id, rule, base_qp, outcome.bits, 1 - outcome.wrong / pixels);
+      lines += fmt::format("{},{},{},{},{},{:.0f},{:.6f}\n",
+                           CsvField(bench.experiment().networks[network].name), CsvField(clip.name),
+                           frame.id, rule, base_qp, outcome.bits, 1 - outcome.wrong / pixels);
     };
     for (const double base_qp : kBaseQps) {
       STAC_ASSIGN_OR_RETURN(const Outcome uniform, trial.Try(base_qp, none));

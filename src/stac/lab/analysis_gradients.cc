@@ -2,7 +2,9 @@
 #include <cmath>
 
 #include "stac/base/file.h"
+#include "stac/base/file_name.h"
 #include "stac/lab/analysis_internal.h"
+#include "stac/lab/result_row.h"
 #include "stac/quant/block_dct.h"
 
 namespace stac {
@@ -41,10 +43,11 @@ Result<std::string> GradientMapLines(Workbench& bench, size_t network, size_t cl
   }
   const std::string& network_name = bench.experiment().networks[network].name;
   const std::string& clip_name = bench.clips()[clip].name;
-  const std::string file = fmt::format("gradient_{}_{}.dat", network_name, clip_name);
+  const std::string file =
+      FileNameOf(fmt::format("gradient_{}_{}", network_name, clip_name)) + ".dat";
   STAC_RETURN_IF_ERROR(WriteFile(out / file, data));
-  return fmt::format("{},{},{},{},{},{:.2f},{:.2f}\n", network_name, clip_name, file, sums.width(),
-                     sums.height(), low, high);
+  return fmt::format("{},{},{},{},{},{:.2f},{:.2f}\n", CsvField(network_name), CsvField(clip_name),
+                     file, sums.width(), sums.height(), low, high);
 }
 
 Result<std::string> FakeLossLines(Workbench& bench, size_t network, size_t clip_index,
@@ -83,9 +86,9 @@ Result<std::string> FakeLossLines(Workbench& bench, size_t network, size_t clip_
       loss_fake += fake.objective / count;
       loss_true += truth.objective / count;
     }
-    lines +=
-        fmt::format("{},{},{},{:.6g},{:.6g},{:.6g}\n", bench.experiment().networks[network].name,
-                    clip.name, qp, error, loss_true, loss_fake);
+    lines += fmt::format("{},{},{},{:.6g},{:.6g},{:.6g}\n",
+                         CsvField(bench.experiment().networks[network].name), CsvField(clip.name),
+                         qp, error, loss_true, loss_fake);
   }
   return lines;
 }

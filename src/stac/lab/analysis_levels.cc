@@ -5,6 +5,7 @@
 #include "stac/allocate/rules.h"
 #include "stac/allocate/sensitivity.h"
 #include "stac/lab/analysis_internal.h"
+#include "stac/lab/result_row.h"
 #include "stac/lab/session_options.h"
 #include "stac/propagate/motion_chain.h"
 #include "stac/propagate/warp.h"
@@ -91,8 +92,8 @@ Result<std::string> LossGapLines(Workbench& bench, size_t network, size_t clip_i
         }
       }
       lines += fmt::format("{},{},{},{},{:.6g},{:.6g},{:.6g},{:.6g}\n",
-                           bench.experiment().networks[network].name, clip.name, frame.id, base_qp,
-                           bits / 8000, std::abs(dq_uniform), std::abs(dq_stac),
+                           CsvField(bench.experiment().networks[network].name), CsvField(clip.name),
+                           frame.id, base_qp, bits / 8000, std::abs(dq_uniform), std::abs(dq_stac),
                            std::abs(dq_uniform) - std::abs(dq_stac));
     }
   }
@@ -148,8 +149,9 @@ Result<std::string> LevelDeviationLines(Workbench& bench, size_t network, size_t
     for (const int64_t n : histogram) total += static_cast<double>(n);
     for (int deviation = 0; deviation <= kMaxDeviation; ++deviation) {
       below += static_cast<double>(histogram[deviation]);
-      lines += fmt::format("{},{},{},{},{},{:.5f}\n", bench.experiment().networks[network].name,
-                           clip.name, rule, distance, deviation, below / total);
+      lines += fmt::format("{},{},{},{},{},{:.5f}\n",
+                           CsvField(bench.experiment().networks[network].name), CsvField(clip.name),
+                           rule, distance, deviation, below / total);
     }
   }
   return lines;

@@ -15,24 +15,6 @@ double Number(const std::map<std::string, std::string>& row, const std::string& 
                                                      : std::strtod(found->second.c_str(), nullptr);
 }
 
-std::vector<std::string> SplitLine(std::string_view line) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    if (line[i] == '"') {
-      if (quoted && i + 1 < line.size() && line[i + 1] == '"')
-        fields.back() += line[++i];
-      else
-        quoted = !quoted;
-    } else if (line[i] == ',' && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += line[i];
-    }
-  }
-  return fields;
-}
-
 // Rows of one network and clip.
 using Groups = std::map<std::pair<std::string, std::string>, CsvRows>;
 Groups GroupRows(const CsvRows& rows) {
@@ -114,6 +96,24 @@ PlotPanel BoundPanel(const CsvRows& rows) {
 }
 
 }  // namespace
+
+std::vector<std::string> SplitLine(std::string_view line) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') {
+      if (quoted && i + 1 < line.size() && line[i + 1] == '"')
+        fields.back() += line[++i];
+      else
+        quoted = !quoted;
+    } else if (line[i] == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += line[i];
+    }
+  }
+  return fields;
+}
 
 Result<CsvRows> ReadCsv(const std::filesystem::path& path) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path, size_t{1} << 28));

@@ -61,6 +61,7 @@ Result<Clip> LoadClip(const ClipEntry& entry, const LabTools& tools) {
       return Fail("clip {}: frame {} has no human labels: remove 'human' from the clip", entry.name,
                   clip.frames.size() - 1);
     }
+    identity.U64(Hash64({labels->data(), labels->size()}));
     clip.human_labels.push_back(std::move(*labels));
   }
   if (clip.frames.size() < 2) {

@@ -68,6 +68,9 @@ ComparisonRow Overall(const std::vector<ComparisonRow>& rows) {
   all.result.bd_rate_percent /= all.count;
   all.result.mean_saving_percent /= all.count;
   all.result.mean_gain_points /= gains;
+  if (gains == 0) {
+    all.result.max_gain_points = all.result.low_kbps = all.result.high_kbps = NAN;
+  }
   return all;
 }
 

@@ -119,8 +119,11 @@ Result<EvaluateSummary> Evaluate(const ExperimentSpec& asked, const EvaluateOpti
     profile_hashes.push_back(ProfileHash(profile));
   }
   const auto key_of = [&](const PointSpec& point) {
-    std::string with = fmt::format("threads={}{}", experiment.network_threads,
-                                   options.per_second ? " per second" : "");
+    // Names are in it, so that no point is shown under one that it does not have any more.
+    std::string with =
+        fmt::format("network={}\nclip={}\nthreads={}{}", experiment.networks[point.network].name,
+                    clips[point.clip].name, experiment.network_threads,
+                    options.per_second ? " per second" : "");
     if (point.spec.PredictsMap()) {
       with += ",accmpeg=" + experiment.networks[point.network].accmpeg_hash;
     }

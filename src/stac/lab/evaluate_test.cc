@@ -7,6 +7,8 @@
 #include <map>
 
 #include "stac/base/file.h"
+#include "stac/capture/synthetic_scene.h"
+#include "stac/lab/clip.h"
 #include "stac/lab/figures_internal.h"
 #include "stac/lab/result_folder.h"
 #include "stac/lab/result_store.h"
@@ -17,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kSpec[] = R"(name = "small"
 reference = "h264"
@@ -40,6 +43,21 @@ spec = "accmpeg"
 name = "accmpeg-oracle"
 spec = "accmpeg:map=oracle,every=1"
 )";
+
+// A synthetic scene with human labels that are all the same.
+class LabelledSource final : public FrameSource {
+ public:
+  explicit LabelledSource(uint8_t label) : label_(label) {}
+  const SourceInfo& info() const override { return scene_->info(); }
+  Result<std::optional<Frame>> Next() override { return scene_->Next(); }
+  std::optional<LabelMap> Labels() override {
+    return LabelMap(info().width, info().height, label_);
+  }
+
+ private:
+  std::unique_ptr<FrameSource> scene_ = MakeSyntheticSource({.width = 64, .height = 48}, {});
+  uint8_t label_;
+};
 
 class EvaluateTest : public ::testing::Test {
  protected:
@@ -102,6 +120,32 @@ TEST_F(EvaluateTest, ShardsMergeToTheWhole) {
   ASSERT_TRUE(MergeResults({root_ / "a", root_ / "b"}, root_ / "merged").has_value());
   ASSERT_TRUE(WriteResultFiles(root_ / "merged").has_value());
   EXPECT_EQ(File("merged/results.csv"), File("all/results.csv"));
+  // One after the other is the same.
+  for (const char* part : {"b", "a"}) {
+    ASSERT_TRUE(MergeResults({root_ / part}, root_ / "joined").has_value());
+  }
+  ASSERT_TRUE(WriteResultFiles(root_ / "joined").has_value());
+  EXPECT_EQ(File("joined/results.csv"), File("all/results.csv"));
+}
+
+TEST_F(EvaluateTest, APointIsShownUnderTheNamesOfNow) {
+  Run("out", 2);
+  spec_.networks[0].name = "renamed";
+  EXPECT_EQ(Run("out", 2).measured, 6);
+  EXPECT_THAT(File("out/results.csv"), Not(HasSubstr("fake")));
+}
+
+TEST_F(EvaluateTest, OtherHumanLabelsAreAnotherClip) {
+  LabTools tools = TestTools();
+  uint8_t truth = 1;
+  tools.open_source = [&](const std::string&, const SourceOptions&) {
+    return Result<std::unique_ptr<FrameSource>>(std::make_unique<LabelledSource>(truth));
+  };
+  const ClipEntry entry{.name = "c", .source = "any", .frames = 4, .human = "camvid11"};
+  const std::string before = LoadClip(entry, tools)->hash;
+  EXPECT_EQ(LoadClip(entry, tools)->hash, before);
+  truth = 2;
+  EXPECT_NE(LoadClip(entry, tools)->hash, before);
 }
 
 TEST_F(EvaluateTest, AnotherSeedIsAnotherPoint) {

@@ -150,9 +150,12 @@ Result<ExperimentSpec> ParseExperiment(std::string_view text, const std::string&
   }
   reader.Tables(root, "network", [&](const toml::table& table) {
     out.networks.push_back(ReadNetwork(reader, table));
+    reader.OnlyOne(table, out.networks);
   });
-  reader.Tables(root, "clip",
-                [&](const toml::table& table) { out.clips.push_back(ReadClip(reader, table)); });
+  reader.Tables(root, "clip", [&](const toml::table& table) {
+    out.clips.push_back(ReadClip(reader, table));
+    reader.OnlyOne(table, out.clips);
+  });
   reader.Tables(root, "system", [&](const toml::table& table) { ReadSystem(reader, table, out); });
   if (const toml::node* node = root.get("calibration")) {
     if (const toml::table* table = node->as_table()) {

@@ -85,6 +85,8 @@ TEST(ExperimentSpec, APredictedMapNeedsANetworkForIt) {
 }
 
 TEST(ExperimentSpec, ErrorsHaveALineAndWhatIsAllowed) {
+  EXPECT_THAT(ErrorOf(Replace(kGood, "\"other\"", "\"street\"")),
+              StartsWith("x.toml:14: there is a 'street' already"));
   EXPECT_THAT(ErrorOf(Replace(kGood, "seed = 7", "sed = 7")),
               StartsWith("x.toml:3: unknown key 'sed'; allowed here: name, title, figure"));
   EXPECT_THAT(ErrorOf(Replace(kGood, "seed = 7", "seed = -7")),

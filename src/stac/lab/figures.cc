@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "stac/base/file.h"
+#include "stac/base/file_name.h"
+#include "stac/lab/analysis_columns_internal.h"
 #include "stac/lab/comparison.h"
 #include "stac/lab/figures_internal.h"
 #include "stac/lab/result_folder.h"
@@ -54,9 +56,9 @@ std::string FigurePage(const ExperimentSpec& spec, const std::vector<Plot>& plot
   if (!numbers.empty()) page += "<pre>" + Escaped(numbers) + "</pre>\n";
   for (const Plot& plot : plots) {
     page += fmt::format(
-        "<h2>{0}</h2>\n<img src=\"figures/{0}.svg\" alt=\"{0}\">\n<p><a href=\"figures/{0}.png\">"
-        "PNG</a> <a href=\"figures/{0}.dat\">data</a> <a href=\"figures/{0}.gp\">script</a></p>\n",
-        Escaped(plot.name));
+        "<h2>{0}</h2>\n<img src=\"figures/{1}.svg\" alt=\"{1}\">\n<p><a href=\"figures/{1}.png\">"
+        "PNG</a> <a href=\"figures/{1}.dat\">data</a> <a href=\"figures/{1}.gp\">script</a></p>\n",
+        Escaped(plot.name), FileNameOf(plot.name));
   }
   return page + "<h2>Experiment</h2>\n<pre>" + Escaped(spec.text) + "</pre>\n</html>\n";
 }
@@ -112,6 +114,11 @@ Status DrawFigures(const FigureOptions& options) {
     }
   } else {
     STAC_ASSIGN_OR_RETURN(const CsvRows rows, ReadCsv(options.folder / "analysis.csv"));
+    for (const std::string& column : SplitLine(ColumnsOf(spec.figure))) {
+      if (rows.empty() || rows.front().contains(column)) continue;
+      return Fail("{} has no column '{}', as another analysis wrote it: run stac evaluate again",
+                  (options.folder / "analysis.csv").string(), column);
+    }
     plots = AnalysisPlots(spec.figure, rows, options.folder);
     numbers = AnalysisSummary(spec.figure, rows);
   }

@@ -13,6 +13,7 @@ namespace stac {
 // A CSV file as rows of named fields. Quoted fields are understood.
 using CsvRows = std::vector<std::map<std::string, std::string>>;
 Result<CsvRows> ReadCsv(const std::filesystem::path& path);
+std::vector<std::string> SplitLine(std::string_view line);
 
 // One plot per network and clip with a panel per metric: points and hulls of all systems.
 std::vector<Plot> AccuracyBitratePlots(const ExperimentSpec& spec,

@@ -35,8 +35,9 @@ std::string Contents(const fs::path& path) {
   return bytes ? std::string(AsText(*bytes)) : "";
 }
 
-TEST(Figures, DrawsCurvesAndAPage) {
-  const fs::path folder = FreshFolder("stac_fig");
+// Two systems, one of which needs half of the other's bits. Skips the test where gnuplot is
+// missing.
+void DrawTwoSystems(const fs::path& folder, const std::string& clip) {
   ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string_view(kSpec)).has_value());
   {
     auto store = ResultStore::Open(folder / "results.db");
@@ -47,7 +48,7 @@ TEST(Figures, DrawsCurvesAndAPage) {
         row.key = std::to_string(key++);
         row.system = system;
         row.network = "net_1";
-        row.clip = "c";
+        row.clip = clip;
         row.total_kbps = row.video_kbps = (system == "stac" ? 50 : 100) << i;
         row.pa = row.miou = 0.8 + 0.04 * i;
         ASSERT_TRUE((*store)->Add(row).has_value());
@@ -59,12 +60,27 @@ TEST(Figures, DrawsCurvesAndAPage) {
     GTEST_SKIP() << status.error().message;
   }
   ASSERT_TRUE(status.has_value()) << status.error().message;
+}
+
+TEST(Figures, DrawsCurvesAndAPage) {
+  const fs::path folder = FreshFolder("stac_fig");
+  ASSERT_NO_FATAL_FAILURE(DrawTwoSystems(folder, "c"));
+  if (IsSkipped()) return;
   EXPECT_THAT(Contents(folder / "figures/net_1_c.svg"), HasSubstr("<svg"));
   EXPECT_THAT(Contents(folder / "figures/net_1_c.png"), StartsWith("\x89PNG"));
   const std::string page = Contents(folder / "index.html");
   EXPECT_THAT(page, HasSubstr("A &lt;test&gt;"));
   EXPECT_THAT(page, HasSubstr("-50.0%"));
   EXPECT_THAT(page, HasSubstr("figures/net_1_c.svg"));
+}
+
+TEST(Figures, NamesAreNoCommandsAndNoPaths) {
+  const fs::path folder = FreshFolder("stac_oddfig");
+  ASSERT_NO_FATAL_FAILURE(DrawTwoSystems(folder, "../c's `touch PWNED`"));
+  if (IsSkipped()) return;
+  EXPECT_FALSE(fs::exists(folder / "figures/PWNED"));
+  EXPECT_THAT(Contents(folder / "figures/net_1_.._c_s__touch_PWNED_.svg"),
+              HasSubstr("`touch PWNED`"));
 }
 
 TEST(Figures, SaysWhatIsMissing) {
@@ -106,7 +122,8 @@ TEST(ReadCsv, UndoesWhatCsvFieldDoes) {
 }
 
 TEST(GnuplotQuoted, KeepsTextFromBeingMarkup) {
-  EXPECT_EQ(GnuplotQuoted("a_b \"c\""), "\"a\\\\_b \\\"c\\\"\"");
+  EXPECT_EQ(GnuplotQuoted("a_b \"c\" {d}\\"), R"('a\_b "c" \{d\}\\')");
+  EXPECT_EQ(GnuplotQuoted("it's `ls`\n"), "'it''s `ls` '");
 }
 
 }  // namespace

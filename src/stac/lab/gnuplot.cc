@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "stac/base/file.h"
+#include "stac/base/file_name.h"
 
 namespace stac {
 namespace {
@@ -38,8 +39,15 @@ struct Script {
   }
 };
 
-// A file's name as it is: nothing is markup in single quotes.
-std::string FileQuoted(const std::string& name) { return "'" + name + "'"; }
+// As it is: in single quotes nothing is a command or a variable, as in double ones.
+std::string Quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) {
+    quoted += c == '\n' ? ' ' : c;
+    if (c == '\'') quoted += c;
+  }
+  return quoted + "'";
+}
 
 void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& script) {
   std::string& out = script.commands;
@@ -55,7 +63,7 @@ void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& scri
         "unset key\nunset grid\nset autoscale noextend\nset yrange [*:*] reverse\n"
         "set size ratio -1\n"
         "set palette defined (0 '#000033', 0.35 '#5b0f7a', 0.65 '#d9442f', 1 '#fff7a0')\n";
-    out += fmt::format("plot {} matrix with image\n", FileQuoted(panel.heat_map.string()));
+    out += fmt::format("plot {} matrix with image\n", Quoted(panel.heat_map.string()));
     return;
   }
   // Where a difference changes its sign.
@@ -74,7 +82,7 @@ void AddPanel(const PlotPanel& panel, const std::string& data_file, Script& scri
                          const std::string& style) {
       if (points.empty()) return;
       plots += fmt::format("{}{} index {} using 1:2 with {} linecolor rgb '{}' {}",
-                           plots.empty() ? "plot " : ", \\\n  ", FileQuoted(data_file),
+                           plots.empty() ? "plot " : ", \\\n  ", Quoted(data_file),
                            script.Block(points), style, color, title);
       title = "notitle";
     };
@@ -116,34 +124,32 @@ Status RunGnuplot(const fs::path& script, const fs::path& folder) {
 }  // namespace
 
 std::string GnuplotQuoted(const std::string& text) {
-  std::string quoted = "\"";
+  std::string plain;
   for (const char c : text) {
-    if (c == '"' || c == '\\') quoted += '\\';
     // Underscores and the like are plain characters here, not markup.
-    if (c == '_' || c == '^' || c == '@' || c == '&' || c == '~' || c == '{' || c == '}') {
-      quoted += "\\\\";
-    }
-    quoted += c == '\n' ? ' ' : c;
+    if (std::string_view("\\_^@&~{}").find(c) != std::string_view::npos) plain += '\\';
+    plain += c;
   }
-  return quoted + '"';
+  return Quoted(plain);
 }
 
 Status DrawPlot(const Plot& plot, const fs::path& folder) {
   STAC_RETURN_IF_ERROR(MakeFolder(folder));
+  const std::string name = FileNameOf(plot.name);
   Script panels;
-  for (const PlotPanel& panel : plot.panels) AddPanel(panel, plot.name + ".dat", panels);
+  for (const PlotPanel& panel : plot.panels) AddPanel(panel, name + ".dat", panels);
   const int columns = std::min<int>(2, static_cast<int>(plot.panels.size()));
   const int rows = (static_cast<int>(plot.panels.size()) + 1) / 2;
   std::string script;
   for (const auto& [terminal, suffix] : {std::pair{"svg", ".svg"}, std::pair{"pngcairo", ".png"}}) {
     script += fmt::format(
         "set terminal {} size {},{} background rgb 'white' font 'Helvetica,11'\n"
-        "set output '{}{}'\nset multiplot layout {},{}\n{}unset multiplot\nset output\n",
-        terminal, kPanelWidth * columns, kPanelHeight * rows, plot.name, suffix, rows, columns,
+        "set output {}\nset multiplot layout {},{}\n{}unset multiplot\nset output\n",
+        terminal, kPanelWidth * columns, kPanelHeight * rows, Quoted(name + suffix), rows, columns,
         panels.commands);
   }
-  const fs::path script_path = folder / (plot.name + ".gp");
-  STAC_RETURN_IF_ERROR(WriteFile(folder / (plot.name + ".dat"), panels.data));
+  const fs::path script_path = folder / (name + ".gp");
+  STAC_RETURN_IF_ERROR(WriteFile(folder / (name + ".dat"), panels.data));
   STAC_RETURN_IF_ERROR(WriteFile(script_path, script));
   return RunGnuplot(script_path, folder);
 }

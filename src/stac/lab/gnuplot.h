@@ -28,15 +28,16 @@ struct PlotPanel {
 
 // Panels in two columns.
 struct Plot {
-  std::string name;  // of the files
+  std::string name;  // files are called after it, as FileNameOf has it
   std::vector<PlotPanel> panels;
 };
 
 // Draws folder/NAME.svg and folder/NAME.png with gnuplot; folder/NAME.gp and NAME.dat, from which
-// they are drawn, stay there too. Fails with what gnuplot said, or if it is not installed.
+// they are drawn, stay there too. No name or text is taken for a command. Fails with what gnuplot
+// said, or if it is not installed.
 Status DrawPlot(const Plot& plot, const std::filesystem::path& folder);
 
-// Text in gnuplot's double quotes.
+// Text in gnuplot's single quotes, none of it markup.
 std::string GnuplotQuoted(const std::string& text);
 
 }  // namespace stac

@@ -52,6 +52,10 @@ TEST(AccMpegQp, ProtectsTheMostImportantMacroblocksAndTheirNeighbours) {
   const Grid<float> qp = AccMpegQp(importance, spec);
   const std::vector<float> expected = {38, 38, 38, 30, 30, 30, 38, 38, 38, 38};
   EXPECT_THAT(std::vector<float>(qp.begin(), qp.end()), ::testing::ElementsAreArray(expected));
+
+  const auto coarse = spec.With({{"qp", "48"}}).value();  // 56 is no QP
+  EXPECT_EQ(AccMpegQp(importance, coarse)(0, 0), 51);
+  EXPECT_EQ(AccMpegQp(importance, coarse)(4, 0), 48);
 }
 
 TEST(BoundaryQp, ProtectsMacroblocksNearBoundaries) {
@@ -63,6 +67,7 @@ TEST(BoundaryQp, ProtectsMacroblocksNearBoundaries) {
   const Grid<float> qp = BoundaryQp(labels, spec);
   const std::vector<float> expected = {36, 30, 30, 36};
   EXPECT_THAT(std::vector<float>(qp.begin(), qp.end()), ::testing::ElementsAreArray(expected));
+  EXPECT_EQ(BoundaryQp(labels, spec.With({{"qp", "51"}}).value())(0, 0), 51);
 }
 
 }  // namespace

@@ -43,11 +43,12 @@ Result<std::vector<ResultRow>> ReadResults(const fs::path& folder) {
 }
 
 Result<MergedPoints> MergeResults(const std::vector<fs::path>& from, const fs::path& into) {
-  std::vector<fs::path> databases;
+  std::vector<fs::path> databases, folders = from;
+  for (const fs::path& folder : from) databases.push_back(Database(folder));
+  if (fs::exists(Database(into))) folders.push_back(into);  // what it holds already stays
   std::set<std::string> keys;
   bool listed = true;
-  for (const fs::path& folder : from) {
-    databases.push_back(Database(folder));
+  for (const fs::path& folder : folders) {
     listed = listed && fs::exists(PointList(folder));
     if (!listed) continue;
     STAC_ASSIGN_OR_RETURN(const std::set<std::string> more, ReadPointList(folder));

@@ -89,13 +89,29 @@ class TomlReader {
     for (const toml::node& item : *array) visit(*item.as_table());
   }
 
+  // The last of `entries`, which `table` is, must have a name of its own: results are told apart by
+  // it.
+  template <typename Entry>
+  void OnlyOne(const toml::table& table, const std::vector<Entry>& entries) {
+    const std::string& name = entries.back().name;
+    const auto first = std::find_if(entries.begin(), entries.end(),
+                                    [&](const Entry& entry) { return entry.name == name; });
+    if (&*first != &entries.back())
+      Complain(table, "there is a '{}' already: choose another name", name);
+  }
+
   std::string Path(const toml::table& table, const std::string& key) {
-    std::string path = NeededText(table, key);
+    const std::string path = NeededText(table, key);
+    return table.contains(key) ? PathOf(*table.get(key), key) : path;
+  }
+  // The path that a node holds. `key`: where it stands.
+  std::string PathOf(const toml::node& node, const std::string& key) {
+    std::string path = node.value_or(std::string());
     constexpr std::string_view kVariable = "$STAC_DATA";
     if (path.starts_with(kVariable)) {
       const std::filesystem::path data = DataFolder();
       if (data.empty()) {
-        Complain(*table.get(key), "'{}' needs the shared data: set STAC_DATA to its folder", key);
+        Complain(node, "'{}' needs the shared data: set STAC_DATA to its folder", key);
         return path;
       }
       path.replace(0, kVariable.size(), data.string());

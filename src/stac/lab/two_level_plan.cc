@@ -7,16 +7,13 @@
 namespace stac {
 namespace {
 
-// The rules answer with levels: here 0 is the finer and 1 the coarser of two.
-LevelLadder TwoSteps(double qp, double delta) {
-  // Equal levels are no ladder; the levels alone say which is which.
-  return LevelLadder(2, qp, qp + std::max(delta, 1.0));
-}
+// The rules answer with levels: 0 is the finer and 1 the coarser of two, whatever their QPs.
+const LevelLadder kTwoSteps(2, 0, 1);
 
 Grid<float> QpOfLevels(const LevelMap& levels, double qp, double delta) {
   Grid<float> wanted(levels.width(), levels.height());
   for (size_t i = 0; i < levels.size(); ++i) {
-    wanted[i] = static_cast<float>(levels[i] == 0 ? qp : qp + delta);
+    wanted[i] = static_cast<float>(levels[i] == 0 ? qp : std::min(qp + delta, double{kMaxQp}));
   }
   return wanted;
 }
@@ -39,17 +36,15 @@ LevelMap Widened(const LevelMap& levels, int radius) {
 
 Grid<float> AccMpegQp(const SensitivityMap& accuracy_gradients, const SystemSpec& spec) {
   const double qp = spec.Number("qp"), delta = spec.Number("delta");
-  const LevelMap levels = TwoLevels(accuracy_gradients, qp, std::max(delta, 1.0),
-                                    spec.Number("fraction"), TwoSteps(qp, delta));
+  const LevelMap levels = TwoLevels(accuracy_gradients, 0, 1, spec.Number("fraction"), kTwoSteps);
   return QpOfLevels(Widened(levels, spec.Integer("dilate")), qp, delta);
 }
 
 Grid<float> BoundaryQp(const LabelMap& labels, const SystemSpec& spec) {
   const double qp = spec.Number("qp"), delta = spec.Number("delta");
   const RegionGrid grid{.frame_width = labels.width(), .frame_height = labels.height()};
-  return QpOfLevels(BoundaryLevels(labels, spec.Integer("distance"), qp, std::max(delta, 1.0), grid,
-                                   TwoSteps(qp, delta)),
-                    qp, delta);
+  return QpOfLevels(BoundaryLevels(labels, spec.Integer("distance"), 0, 1, grid, kTwoSteps), qp,
+                    delta);
 }
 
 }  // namespace stac

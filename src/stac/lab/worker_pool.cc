@@ -73,15 +73,15 @@ Status RunInProcesses(int64_t count, int workers, const std::string& title,
   }
   Board& board = *new (memory) Board;
   std::vector<pid_t> children;
-  for (int i = 0; i < std::min<int64_t>(workers, count); ++i) {
+  const auto start = [&] {
     const pid_t child = fork();
     if (child == 0) {
       close(pipes[0]);
       Work(board, count, pipes[1], make_runner);
     }
     if (child > 0) children.push_back(child);
-  }
-  close(pipes[1]);
+  };
+  for (int i = 0; i < std::min<int64_t>(workers, count); ++i) start();
   fcntl(pipes[0], F_SETFL, O_NONBLOCK);
 
   Progress progress(title, count);
@@ -92,15 +92,19 @@ Status RunInProcesses(int64_t count, int workers, const std::string& title,
     if (stop) {
       for (const pid_t child : children) kill(child, SIGKILL);
     }
+    int died = 0;
     std::erase_if(children, [&](pid_t child) {
       int status = 0;
       if (waitpid(child, &status, WNOHANG) != child) return false;
       if (WIFSIGNALED(status) && !stop) {
-        ++crashed;
+        ++crashed, ++died;
         messages += fmt::format("a worker died of signal {}\n", WTERMSIG(status));
       }
       return true;
     });
+    // The jobs that a dead worker would have taken are still to be done; but not where workers die
+    // before they take one.
+    for (; died > 0 && board.next < count && crashed <= board.next; --died) start();
     char buffer[4096];
     for (ssize_t n; (n = read(pipes[0], buffer, sizeof(buffer))) > 0;) messages.append(buffer, n);
     const int64_t job = std::min(board.next.load(), count) - 1;
@@ -108,6 +112,7 @@ Status RunInProcesses(int64_t count, int workers, const std::string& title,
   }
   progress.Finish();
   close(pipes[0]);
+  close(pipes[1]);
   const int64_t failed = board.failed + crashed, done = board.done;
   munmap(memory, sizeof(Board));
   if (stop) return Fail("stopped after {} of {}; run the same command to go on", done, count);
@@ -121,7 +126,9 @@ Status RunInProcesses(int64_t count, int workers, const std::string& title,
     shown += "\n  " + messages.substr(at, end - at);
     at = end + 1;
   }
-  return Fail("{} of {} failed, for example:{}", failed, count, shown);
+  const int64_t left = count - done - crashed;
+  return Fail("{} of {} failed{}, for example:{}", failed, count,
+              left > 0 ? fmt::format(" and {} were not begun", left) : "", shown);
 }
 
 }  // namespace stac

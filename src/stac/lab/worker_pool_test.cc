@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "stac/base/file.h"
+#include "stac/base/test_folder.h"
 
 namespace stac {
 namespace {
@@ -58,6 +59,34 @@ TEST(RunInProcesses, ACrashIsReported) {
   const Status status = RunInProcesses(4, 2, "test", make, Name, stop);
   ASSERT_FALSE(status.has_value());
   EXPECT_THAT(status.error().message, HasSubstr("died of signal 9"));
+}
+
+TEST(RunInProcesses, WhatADeadWorkerWouldHaveDoneIsDone) {
+  const TestFolder folder;
+  std::atomic<bool> stop = false;
+  const auto make = [&]() -> Result<JobRunner> {
+    return [&](int64_t job) -> Status {
+      if (job < 3) raise(SIGKILL);
+      return WriteFile(folder / std::to_string(job), std::string_view("x"));
+    };
+  };
+  const Status status = RunInProcesses(6, 2, "test", make, Name, stop);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_THAT(status.error().message, HasSubstr("3 of 6 failed, for example"));
+  for (int job = 3; job < 6; ++job) {
+    EXPECT_TRUE(std::filesystem::exists(folder / std::to_string(job))) << job;
+  }
+}
+
+TEST(RunInProcesses, WorkersThatDieBeforeTheyBeginAreNotStartedForEver) {
+  std::atomic<bool> stop = false;
+  const auto make = []() -> Result<JobRunner> {
+    raise(SIGKILL);
+    return Fail("not reached");
+  };
+  const Status status = RunInProcesses(100, 2, "test", make, Name, stop);
+  ASSERT_FALSE(status.has_value());
+  EXPECT_THAT(status.error().message, HasSubstr("were not begun"));
 }
 
 TEST(RunInProcesses, StopsWhenAsked) {

@@ -33,6 +33,12 @@ struct Loaded {
 Result<Loaded> Load(const SimulationSpec& spec, const LabTools& tools) {
   Loaded in{.experiment = spec.experiment};
   STAC_ASSIGN_OR_RETURN(in.clips, LoadClips(in.experiment, tools));
+  for (const Clip& clip : in.clips) {
+    if (clip.fps < 1) {
+      return Fail("clip {} has {:.4g} frames/s; a stream needs at least one every second",
+                  clip.name, clip.fps);
+    }
+  }
   STAC_ASSIGN_OR_RETURN(in.calibration, LoadCalibration(in.experiment, in.clips, tools));
   STAC_RETURN_IF_ERROR(FillNetworkHashes(in.experiment));
   STAC_ASSIGN_OR_RETURN(in.table, ReadTables(spec.tables));
@@ -60,7 +66,7 @@ std::string OptionsText(const StreamOptions& o, const SimulatedSystem& system, d
       system.oracle, static_cast<int>(system.content), system.profile);
 }
 
-// Everything that decides the numbers of a stream.
+// Everything that decides the numbers of a stream, and the names that it is shown under.
 Result<std::string> KeyOf(const SimulationSpec& spec, const Loaded& in, const Job& job) {
   const SimulatedSystem& system = spec.systems[job.system];
   const NetworkEntry& network = in.experiment.networks[job.network];
@@ -71,8 +77,10 @@ Result<std::string> KeyOf(const SimulationSpec& spec, const Loaded& in, const Jo
   }
   // The number counts what a run's file holds.
   std::string text = fmt::format(
-      "4\n{}\n{}\n{}\n{}\n{}\n{}\n{}\nthreads {}\n", system.name, system.spec.Canonical(),
-      network.hash, profile, in.clips[job.clip].hash, ToCsv(in.traces[job.type][job.trace]),
+      "5\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\n{}\nthreads {}\n", system.name,
+      system.spec.Canonical(), network.name, network.hash, profile, in.clips[job.clip].name,
+      in.clips[job.clip].hash, spec.network_types[job.type].name,
+      in.traces[job.type][job.trace].name, ToCsv(in.traces[job.type][job.trace]),
       OptionsText(spec.options, system, spec.skip_seconds), in.experiment.network_threads);
   if (system.spec.PredictsMap()) text += network.accmpeg_hash;
   if (!system.weights.empty()) {

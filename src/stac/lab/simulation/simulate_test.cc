@@ -118,6 +118,14 @@ TEST_F(SimulateTest, RunsTheMatrixOnceAndFindsItAgain) {
   EXPECT_THAT(DrawSimulation(folder_ / "nothing").error().message, Not(IsEmpty()));
 }
 
+TEST_F(SimulateTest, AStreamIsShownUnderTheNamesOfNow) {
+  ASSERT_TRUE(Run("a", true));
+  text_ = Replaced(text_, "\"wifi\"", "\"cafe, upstairs\"");
+  const auto renamed = Run("a", true);
+  ASSERT_TRUE(renamed) << renamed.error().message;
+  EXPECT_THAT(File("a/adaptation.csv"), HasSubstr("stac,\"cafe, upstairs\","));
+}
+
 TEST_F(SimulateTest, AnotherProfileIsAnotherStream) {
   const auto file = folder_.path() / "net.profile.json";
   Profile profile = UncalibratedProfile("fake", "", 8);
@@ -150,7 +158,7 @@ TEST_F(SimulateTest, StreamsOfOtherCodeAreCountedAndRunAgainIfAsked) {
 
 TEST_F(SimulateTest, RunsSurviveTheirFiles) {
   SimulatedRun run{.system = "s", .network_type = "t", .trace = "r", .network = "n", .clip = "c"};
-  run.summary = {.pa = 0.875, .delay_p99_ms = 12.5, .missing = 3};
+  run.summary = {.pa = 0.875, .delay_p50_ms = NAN, .delay_p99_ms = 12.5, .missing = 3};
   run.seconds = {{.bandwidth_kbps = 100, .keyframes = 4, .decision = {.base_qp = 31}}};
   const auto read = RunFromJson(RunToJson(run));
   ASSERT_TRUE(read.has_value()) << read.error().message;
@@ -177,6 +185,9 @@ TEST_F(SimulateTest, MistakesAreToldWithTheirLine) {
               HasSubstr("allowed: fixed, profile, tuner, casva"));
   EXPECT_THAT(ParseError("controller = \"profile\"", "controller = \"tuner\""),
               HasSubstr("'weights' is missing"));
+  EXPECT_THAT(ParseError("[[network_type]]\n",
+                         "[[network]]\nname = \"fake\"\npath = \"p\"\n[[network_type]]\n"),
+              HasSubstr("there is a 'fake' already"));
   EXPECT_THAT(ParseError("delay_ms = 10", "delay_ms = -1"), HasSubstr("small.toml:"));
   EXPECT_THAT(ParseError("delay_ms = 10", "speed = 10"), HasSubstr("unknown key 'speed'"));
   EXPECT_THAT(ParseError("skip_seconds = 1", "skip_seconds = 9"), HasSubstr("leaves nothing"));
@@ -206,6 +217,11 @@ TEST_F(SimulateTest, TestTracesAreNotThoseForTraining) {
     for (const Trace& b : *train) EXPECT_NE(a.name, b.name);
   }
   EXPECT_FALSE(LoadTraces({.name = "x", .path = "/nowhere"}, true, 0, 2, 1).has_value());
+  const auto dead = folder_ / "dead.csv";
+  ASSERT_TRUE(WriteFile(dead, std::string_view("time_s,kbps\n0,100\n1,0\n2,0\n3,100\n")));
+  const auto nothing = LoadTraces({.name = "x", .path = dead, .mean_kbps = 100}, true, 0, 2, 1);
+  ASSERT_FALSE(nothing.has_value());
+  EXPECT_THAT(nothing.error().message, HasSubstr("carry nothing"));
 }
 
 TEST_F(SimulateTest, ContentOfATableCanBeReplaced) {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "stac/lab/result_row.h"
 #include "stac/lab/simulation/simulate.h"
 
 namespace stac {
@@ -21,8 +22,8 @@ std::vector<const SimulatedRun*> Sorted(const std::vector<SimulatedRun>& runs) {
 }
 
 std::string Names(const SimulatedRun& run) {
-  return fmt::format("{},{},{},{},{}", run.system, run.network_type, run.trace, run.network,
-                     run.clip);
+  return fmt::format("{},{},{},{},{}", CsvField(run.system), CsvField(run.network_type),
+                     CsvField(run.trace), CsvField(run.network), CsvField(run.clip));
 }
 
 std::string CommonNumbers(const StreamSummary& s) {
@@ -166,10 +167,13 @@ Result<SimulatedRun> RunFromJson(std::string_view text) {
   const auto number_of = [&](const Json& from) {
     return [&wrong, &from](const char* key, auto& to) {
       const auto found = from.find(key);
-      if (found == from.end() || !found->is_number()) {
+      using Number = std::decay_t<decltype(to)>;
+      if (found != from.end() && found->is_null() && std::is_floating_point_v<Number>) {
+        to = static_cast<Number>(NAN);  // which JSON writes as null
+      } else if (found == from.end() || !found->is_number()) {
         wrong = key;
       } else {
-        to = found->template get<std::decay_t<decltype(to)>>();
+        to = found->template get<Number>();
       }
     };
   };

@@ -45,8 +45,12 @@ Result<std::vector<SimulatedRun>> ReadRuns(const fs::path& folder) {
   std::istringstream lines{std::string(AsText(*names))};
   for (std::string name; std::getline(lines, name);) {
     STAC_ASSIGN_OR_RETURN(const Bytes text, ReadFile(folder / "runs" / name));
-    STAC_ASSIGN_OR_RETURN(SimulatedRun run, RunFromJson(AsText(text)));
-    runs.push_back(std::move(run));
+    auto run = RunFromJson(AsText(text));
+    if (!run) {
+      return Fail("{}: {}; delete it and run stac simulate again",
+                  (folder / "runs" / name).string(), run.error().message);
+    }
+    runs.push_back(std::move(*run));
   }
   return runs;
 }

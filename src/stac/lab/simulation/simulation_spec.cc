@@ -201,7 +201,7 @@ void ReadTables(TomlReader& reader, const toml::table& root, SimulationSpec& out
   if (list == nullptr || !list->is_homogeneous(toml::node_type::string)) {
     return reader.Complain(*node, "'tables' must be a list of files: tables = [\"a.csv\"]");
   }
-  for (const toml::node& file : *list) out.tables.emplace_back(file.as_string()->get());
+  for (const toml::node& file : *list) out.tables.emplace_back(reader.PathOf(file, "tables"));
 }
 
 }  // namespace
@@ -235,12 +235,15 @@ Result<SimulationSpec> ParseSimulation(std::string_view text, const std::string&
   ReadTables(reader, root, out);
   reader.Tables(root, "network", [&](const toml::table& table) {
     out.experiment.networks.push_back(ReadNetwork(reader, table));
+    reader.OnlyOne(table, out.experiment.networks);
   });
   reader.Tables(root, "clip", [&](const toml::table& table) {
     out.experiment.clips.push_back(ReadClip(reader, table));
+    reader.OnlyOne(table, out.experiment.clips);
   });
   reader.Tables(root, "network_type", [&](const toml::table& table) {
     out.network_types.push_back(ReadNetworkType(reader, table));
+    reader.OnlyOne(table, out.network_types);
   });
   reader.Tables(root, "system", [&](const toml::table& table) { ReadSystem(reader, table, out); });
   if (const toml::table* table = Section(reader, root, "calibration")) {

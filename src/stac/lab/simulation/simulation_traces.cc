@@ -26,11 +26,17 @@ Result<std::vector<fs::path>> TraceFiles(const NetworkType& type) {
   return files;
 }
 
-Trace Prepared(Trace trace, double seconds, double mean_kbps) {
+Result<Trace> Prepared(Trace trace, double seconds, double mean_kbps) {
   const std::string name = trace.name;
   trace = Cut(trace, std::max(0.0, (trace.duration_s - seconds) / 2), seconds);
   const double mean = Statistics(trace).mean_kbps;
-  if (mean_kbps > 0 && mean > 0) trace = Scale(trace, mean_kbps / mean);
+  if (mean_kbps > 0 && mean <= 0) {
+    return Fail(
+        "trace {}: the {:g} s in its middle carry nothing, which no factor makes {:g} kb/s: remove "
+        "it, or leave mean_kbps out",
+        name, seconds, mean_kbps);
+  }
+  if (mean_kbps > 0) trace = Scale(trace, mean_kbps / mean);
   trace.name = name;
   return trace;
 }
@@ -56,7 +62,8 @@ Result<std::vector<Trace>> LoadTraces(const NetworkType& type, bool test, int co
     } else {
       STAC_ASSIGN_OR_RETURN(trace, ReadTrace(files[i]));
     }
-    traces.push_back(Prepared(std::move(trace), seconds, type.mean_kbps));
+    STAC_ASSIGN_OR_RETURN(trace, Prepared(std::move(trace), seconds, type.mean_kbps));
+    traces.push_back(std::move(trace));
   }
   return traces;
 }

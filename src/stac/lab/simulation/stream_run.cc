@@ -17,6 +17,7 @@ constexpr Micros kNever = std::numeric_limits<Micros>::max();
 constexpr Micros kSecond = 1'000'000;
 // As the live device has it: what could not be sent for so long is worthless.
 constexpr Micros kKeyframeTtl = 2'000'000;
+constexpr Micros kLastAnswers = 10 * kSecond;
 
 Micros FromMs(double ms) { return static_cast<Micros>(std::llround(ms * 1000)); }
 
@@ -78,7 +79,8 @@ class Simulation {
       STAC_RETURN_IF_ERROR(RunUntil(captured));
       STAC_RETURN_IF_ERROR(Capture(id));
     }
-    STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(options_.seconds * 1e6)));
+    // Answers that are on their way when the last frame is captured count as all others.
+    STAC_RETURN_IF_ERROR(RunUntil(static_cast<Micros>(options_.seconds * 1e6) + kLastAnswers));
     if (propagates_) {
       score_.FinishPropagated(count);
     } else {

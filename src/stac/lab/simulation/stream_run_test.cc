@@ -191,6 +191,25 @@ TEST_F(StreamRunTest, SystemsThatWaitGetSlowerWithTheLink) {
   EXPECT_GT(slow, 2 * fast);
 }
 
+TEST_F(StreamRunTest, TheLastFramesAreScoredAsAllOthers) {
+  options_.link.delay_ms = 400;
+  const StreamResult shorter = Run("casva:rate=qp", ConstantTrace(2000));
+  options_.seconds = 8;
+  const StreamResult longer = Run("casva:rate=qp", ConstantTrace(2000));
+  ASSERT_EQ(shorter.seconds.size(), 6u);
+  EXPECT_EQ(shorter.seconds[5].pa, longer.seconds[5].pa);
+}
+
+TEST_F(StreamRunTest, AnyStartThatTheLimitsAllow) {
+  for (const double base_qp : {0.0, 2.0, 46.0, 51.0}) {
+    options_.seconds = 2;
+    options_.start = {.base_qp = base_qp, .keyframe_fps = 2};
+    options_.limits.min_base_qp = 0;
+    options_.limits.max_base_qp = 51;
+    EXPECT_EQ(Run("accmpeg", ConstantTrace(50'000)).frames.size(), 20u) << base_qp;
+  }
+}
+
 TEST_F(StreamRunTest, ControllersHearWhatHappened) {
   Scripted controller({.base_qp = 34, .keyframe_fps = 2});
   const StreamResult result = Run("stac", ConstantTrace(400), controller);
@@ -316,7 +335,8 @@ TEST(StreamSummaryTest, ByHand) {
                              .pa_waited = 0.2 * i,
                              .waited_ms = 20.0 * i});
   }
-  result.frames[3].missing = true;
+  result.frames[3].missing = true;  // so it has no delay
+  result.frames[3].delay_ms = NAN;
   result.seconds = {{.bandwidth_kbps = 100, .told_kbps = 100, .coded_kbps = 90},
                     {.bandwidth_kbps = 100, .told_kbps = 200, .coded_kbps = 150}};
   const StreamSummary all = Summarize(result, 0);
@@ -325,13 +345,15 @@ TEST(StreamSummaryTest, ByHand) {
   EXPECT_EQ(all.waited_p50_ms, 20);
   EXPECT_EQ(all.waited_p99_ms, 60);
   EXPECT_EQ(all.delay_p50_ms, 10);
-  EXPECT_EQ(all.delay_p99_ms, 30);
+  EXPECT_EQ(all.delay_p99_ms, 20);
   EXPECT_EQ(all.missing, 1);
   EXPECT_NEAR(all.use_percent, 80, 1e-9);
   EXPECT_NEAR(all.overshoot_percent, 50, 1e-9);
   const StreamSummary last = Summarize(result, 1);
   EXPECT_NEAR(last.pa, 0.25, 1e-9);
   EXPECT_NEAR(last.use_percent, 75, 1e-9);
+  for (FrameOutcome& frame : result.frames) frame.delay_ms = NAN;
+  EXPECT_TRUE(std::isnan(Summarize(result, 0).delay_p99_ms));  // which is not the best of delays
 }
 
 }  // namespace

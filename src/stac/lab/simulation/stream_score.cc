@@ -12,7 +12,8 @@ namespace stac {
 namespace {
 
 double Quantile(std::vector<double> values, double share) {
-  if (values.empty()) return 0;
+  std::erase_if(values, [](double value) { return std::isnan(value); });
+  if (values.empty()) return NAN;
   const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
   const auto at = values.begin() + static_cast<ptrdiff_t>(std::max<size_t>(rank, 1) - 1);
   std::nth_element(values.begin(), at, values.end());
@@ -40,9 +41,11 @@ void StreamScore::OnAnswered(FrameId id, const LabelMap& labels, Micros now) {
 
 void StreamScore::OnPropagated(FrameId id, const LabelMap& labels, double delay_ms) {
   FrameOutcome outcome{.time_s = static_cast<double>(frames_.At(id).pts) / 1e6,
-                       .delay_ms = delay_ms,
                        .missing = labels.empty()};
-  if (!labels.empty()) outcome.pa = outcome.pa_at_hand = Score(id, labels);
+  if (!labels.empty()) {
+    outcome.pa = outcome.pa_at_hand = Score(id, labels);
+    outcome.delay_ms = delay_ms;
+  }
   outcomes_.push_back(outcome);
 }
 

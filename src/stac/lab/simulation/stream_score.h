@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <map>
 #include <vector>
 
@@ -13,12 +14,12 @@ namespace stac {
 struct FrameOutcome {
   double time_s = 0;      // capture
   double pa = 0;          // of the labels that the system gives for it
-  double delay_ms = 0;    // section VIII-C, see StreamScore
+  double delay_ms = NAN;  // section VIII-C, see StreamScore; NaN: it never got labels
   double pa_at_hand = 0;  // of the labels that were there when it was captured
   // What a consumer gets who waits for the answer to the newest keyframe up to the frame, and how
-  // long after the capture that keyframe reached the server.
+  // long after the capture that keyframe reached the server (NaN: there was no answer).
   double pa_waited = 0;
-  double waited_ms = 0;
+  double waited_ms = NAN;
   bool missing = false;  // no labels at all
 };
 

@@ -112,7 +112,8 @@ std::optional<Grid<float>> StreamSystem::WantedQp(const Frame& frame) const {
     const FrameId assessed = frame.id - frame.id % spec_.Integer("every");
     const SensitivityMap importance =
         ResampleMap((*in_.importance)[frames_.ClipFrame(assessed)], columns, rows);
-    wanted = AccMpegQp(importance, spec_.With({{"qp", fmt::format("{}", qp + offset)}}).value());
+    const float fine = std::clamp(qp + offset, 1.0f, float{kMaxQp});  // what a spec may have
+    wanted = AccMpegQp(importance, spec_.With({{"qp", fmt::format("{}", fine)}}).value());
   }
   return wanted;
 }
