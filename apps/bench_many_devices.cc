@@ -56,12 +56,13 @@ Result<std::vector<EncodedFrame>> Record(const ManyDevicesOptions& options) {
 }
 
 struct Outcome {
-  bool accepted = false;
   double granted_fps = 0;
-  std::string refusal;
+  std::string not_accepted;        // why; empty: it was
   std::vector<double> latency_ms;  // of answers with labels, after the start
   int answered = 0;
-  int dropped = 0;  // answered without labels: too many were waiting
+  int dropped = 0;     // answered without labels: too many were waiting
+  int failed = 0;      // answered with an error
+  int unanswered = 0;  // given up after the schedule's time-out
 };
 
 // One recorded device, for `seconds`.
@@ -81,10 +82,9 @@ class RecordedDevice {
                                              .height = options_.height,
                                              .fps = kSourceFps});
     if (!connection) {
-      outcome.refusal = connection.error().message;
+      outcome.not_accepted = connection.error().message;
       return;
     }
-    outcome.accepted = true;
     const double limit = connection->welcome.max_keyframe_fps;
     outcome.granted_fps =
         limit > 0 ? std::min(limit, options_.keyframe_fps) : options_.keyframe_fps;
@@ -121,11 +121,18 @@ class RecordedDevice {
         }
         schedule.OnAnswered(stats->frame, now, stats->processing_ms);
         if (starting) continue;
+        if (!stats->error.empty()) {
+          ++outcome.failed;
+          continue;
+        }
         ++outcome.answered;
         outcome.latency_ms.push_back(static_cast<double>(turnaround) / 1000);
       }
       const Micros now = clock_.Now();
-      for (const FrameId lost : schedule.ExpireUnanswered(now)) sent.erase(lost);
+      for (const FrameId lost : schedule.ExpireUnanswered(now)) {
+        sent.erase(lost);
+        ++outcome.unanswered;
+      }
       if (now < next) {
         link.Wait(std::min(next - now, kLongestWait));
         continue;
@@ -202,22 +209,30 @@ Result<nlohmann::ordered_json> Measure(const ManyDevicesOptions& options, int co
   STAC_RETURN_IF_ERROR(accepted);
 
   std::vector<double> latency, worst, granted;
-  int answered = 0, dropped = 0, refused = 0;
+  int answered = 0, dropped = 0, failed = 0, unanswered = 0, refused = 0;
+  bool all_answered = true;
   for (const auto& device : devices) {
     const Outcome& outcome = device->outcome;
-    if (!outcome.accepted) {
-      spdlog::debug("{}", outcome.refusal);
+    if (!outcome.not_accepted.empty()) {
+      if (!outcome.not_accepted.starts_with(kRefusal)) {
+        return Fail("one of {} recorded devices did not get in: {}", count, outcome.not_accepted);
+      }
+      spdlog::info("{}", outcome.not_accepted);
       ++refused;
       continue;
     }
     granted.push_back(outcome.granted_fps);
     answered += outcome.answered;
     dropped += outcome.dropped;
+    failed += outcome.failed;
+    unanswered += outcome.unanswered;
+    all_answered = all_answered && outcome.answered > 0;
     latency.insert(latency.end(), outcome.latency_ms.begin(), outcome.latency_ms.end());
     worst.push_back(Percentile(outcome.latency_ms, 50));
   }
-  const auto most = [](const std::vector<double>& v) {
-    return v.empty() ? 0 : *std::max_element(v.begin(), v.end());
+  // Of nothing there is no latency.
+  const auto known = [](bool is_known, double value) {
+    return is_known ? nlohmann::ordered_json(Rounded(value)) : nlohmann::ordered_json();
   };
   return nlohmann::ordered_json{
       {"devices", count},
@@ -226,10 +241,12 @@ Result<nlohmann::ordered_json> Measure(const ManyDevicesOptions& options, int co
       {"granted_fps_min", granted.empty() ? 0 : *std::min_element(granted.begin(), granted.end())},
       {"answered_per_s", Rounded(answered / options.seconds)},
       {"dropped_per_s", Rounded(dropped / options.seconds)},
+      {"failed_per_s", Rounded(failed / options.seconds)},
+      {"unanswered_per_s", Rounded(unanswered / options.seconds)},
       {"latency_ms",
-       {{"p50", Rounded(Median(latency))},
-        {"p99", Rounded(Percentile(latency, 99))},
-        {"worst_device_p50", Rounded(most(worst))}}}};
+       {{"p50", known(answered > 0, Median(latency))},
+        {"p99", known(answered > 0, Percentile(latency, 99))},
+        {"worst_device_p50", known(all_answered && answered > 0, Percentile(worst, 100))}}}};
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -41,8 +42,10 @@ Status RunTrainAccMpeg(const AccMpegOptions& options) {
   STAC_ASSIGN_OR_RETURN(auto samples, LoadTrainData(recipe, recipe.data));
   STAC_ASSIGN_OR_RETURN(auto validation, LoadTrainData(recipe, recipe.validation));
   STAC_ASSIGN_OR_RETURN(const auto server, LoadSegmenter(recipe.teachers.front().file));
-  STAC_RETURN_IF_ERROR(LabelMacroblocks(*server, options.share, MakeX264Encoder, samples));
-  STAC_RETURN_IF_ERROR(LabelMacroblocks(*server, options.share, MakeX264Encoder, validation));
+  STAC_RETURN_IF_ERROR(
+      LabelMacroblocks(*server, options.share, MakeX264Encoder, samples, &stop_requested));
+  STAC_RETURN_IF_ERROR(
+      LabelMacroblocks(*server, options.share, MakeX264Encoder, validation, &stop_requested));
   recipe.labels_loss = labels_loss;
   recipe.teachers.clear();
 
@@ -51,7 +54,8 @@ Status RunTrainAccMpeg(const AccMpegOptions& options) {
                      .stop = &stop_requested,
                      .codec_noise = MakeCodecNoise(MakeX264Encoder)};
   STAC_ASSIGN_OR_RETURN(const TrainReport report, TrainNetwork(recipe, samples, validation, run));
-  fmt::print("{} of {} steps, loss {:.4f}", report.steps, recipe.steps, report.last_loss);
+  fmt::print("{} of {} steps", report.steps, recipe.steps);
+  if (std::isfinite(report.last_loss)) fmt::print(", loss {:.4f}", report.last_loss);
   if (report.pixel_accuracy >= 0) {
     fmt::print(
         "; {:.1f} % of the validation's macroblocks sorted right, against {:.1f} % without "

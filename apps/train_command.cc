@@ -1,3 +1,4 @@
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -42,7 +43,8 @@ Status RunTrainNetwork(const NetworkOptions& options) {
     STAC_RETURN_IF_ERROR(Distil(recipe, cache, samples, &stop_requested));
   STAC_RETURN_IF_ERROR(Distil(recipe, cache, validation, &stop_requested));
   STAC_ASSIGN_OR_RETURN(const TrainReport report, TrainNetwork(recipe, samples, validation, run));
-  fmt::print("{} of {} steps, loss {:.4f}", report.steps, recipe.steps, report.last_loss);
+  fmt::print("{} of {} steps", report.steps, recipe.steps);
+  if (std::isfinite(report.last_loss)) fmt::print(", loss {:.4f}", report.last_loss);
   if (report.mean_iou >= 0)
     fmt::print(", validation PA {:.1f} %, mIoU {:.1f} %", 100 * report.pixel_accuracy,
                100 * report.mean_iou);

@@ -30,7 +30,7 @@ Result<Connection> Connector::ConnectOnce(const Hello& hello) const {
     STAC_ASSIGN_OR_RETURN(const Message message, Parse(*received));
     const auto* welcome = std::get_if<Welcome>(&message);
     if (welcome == nullptr) return Fail("the server did not answer the hello with a welcome");
-    if (!welcome->accepted) return Fail("the server refused this device: {}", welcome->reason);
+    if (!welcome->accepted) return Fail("{}: {}", kRefusal, welcome->reason);
     return Connection{std::move(link), *welcome};
   }
   return Fail("the server took the connection but did not answer within 10 s; see its log");

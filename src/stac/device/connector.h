@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "stac/base/result.h"
@@ -19,6 +20,9 @@ struct Connection {
   std::unique_ptr<Link> link;
   Welcome welcome;
 };
+
+// What the error of a refusal begins with.
+inline constexpr std::string_view kRefusal = "the server refused this device";
 
 // Connects to the server, and in the background again and again after a loss, so that the device's
 // loop never waits for it. Between attempts it waits for 0.2 s, doubling to 5 s until a connection

@@ -81,6 +81,44 @@ TEST(InterruptedLoopTest, AnswersThatComeLateAreCarriedToNow) {
   EXPECT_GT(Accuracy(loop.device->labels(), frames[3]), 0.7);
 }
 
+TEST(InterruptedLoopTest, LabelsOfAnotherNetworkAreNotShown) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(3);
+  loop.Advance(frames[0]);
+  ASSERT_FALSE(loop.device->labels().empty());
+  loop.device->OnDisconnected();
+  EXPECT_FALSE(loop.device->OnFrame(frames[1]).empty());  // still those of its server
+  Profile other = loop.profile;
+  other.max_qp -= 1;
+  ASSERT_TRUE(loop.device->OnWelcome(
+      {.accepted = true, .class_count = TestLoop::kClasses, .profile_json = ToJson(other)}));
+  EXPECT_TRUE(loop.device->labels().empty());
+  EXPECT_TRUE(loop.device->OnFrame(frames[2]).empty());
+}
+
+// From the frame on, whatever is done with it before it becomes a keyframe.
+TEST(InterruptedLoopTest, AKeyframesLatencyBeginsWithItsFrame) {
+  TestLoop loop;
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(1);
+  loop.device->OnFrame(frames[0]);
+  loop.clock.AdvanceTo(300'000);  // of flow, say
+  const auto job = loop.device->PlanKeyframe();
+  ASSERT_TRUE(job);
+  auto coded = loop.device->Encode(*job);
+  ASSERT_TRUE(coded);
+  loop.ToServer(loop.device->MakeMessage(*job, std::move(*coded)));
+  loop.clock.AdvanceTo(400'000);
+  double latency_ms = 0;
+  for (const Message& message : loop.replies) {
+    const auto report = loop.device->OnMessage(message);
+    ASSERT_TRUE(report);
+    if (*report) latency_ms = (*report)->latency_ms;
+  }
+  EXPECT_DOUBLE_EQ(latency_ms, 400);
+}
+
 TEST(InterruptedLoopTest, RefusalsSayWhy) {
   TestLoop loop;
   ASSERT_TRUE(loop.Connect());

@@ -93,18 +93,11 @@ void LiveServer::Impl::NotifyOfWork() {
   work.notify_one();
 }
 
-// Of a peer that does not behave. It need not acknowledge anything either: waiting for that here
-// delays nobody else.
-void LiveServer::Impl::Dismiss(Peer& peer) {
-  peer.link->Close();
-  peer.gone = true;  // not before: then the network's thread would close the link
-}
-
 void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   auto message = Parse(bytes);
   if (!message) {
     spdlog::warn("{}: {}; closing", peer.name, message.error().message);
-    Dismiss(peer);
+    peer.gone = true;
     return;
   }
   if (std::holds_alternative<Bye>(*message)) {
@@ -121,7 +114,7 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
   if (!replies) {
     spdlog::warn("{}: {}; closing", peer.name, replies.error().message);
     Send(peer, Bye{.reason = replies.error().message});
-    Dismiss(peer);
+    peer.gone = true;
     return;
   }
   for (const Message& reply : *replies) {
@@ -161,10 +154,11 @@ void LiveServer::Impl::Receive(Peer& peer) {
         peer.link->Wait(kReceiveWait);
       }
     }
-  } else {
-    Dismiss(peer);
   }
   peer.gone = true;
+  // Here, because a peer need not acknowledge anything, and waiting for that delays nobody else.
+  peer.link->Close();
+  peer.closed = true;
   NotifyOfWork();
 }
 

@@ -69,13 +69,15 @@ void LiveServer::Impl::SendAnswer(Served& served) {
   on_served(log);
 }
 
-// Joins the receivers of peers that are gone and have no answer under way. Called with `mutex`
-// held.
+// Joins the receivers of peers whose links are closed and who have no answer under way; with `all`,
+// which waits, of everybody. Called with `mutex` held.
 void LiveServer::Impl::Reap(bool all) {
+  if (all) {
+    for (const auto& peer : peers) peer->gone = true;  // all at a time
+  }
   for (auto it = peers.begin(); it != peers.end();) {
     Peer& peer = **it;
-    if (all) peer.gone = true;
-    if (!peer.gone || peer.in_network || peer.unsent > 0) {
+    if (!(peer.closed || all) || peer.in_network || peer.unsent > 0) {
       ++it;
       continue;
     }
@@ -84,11 +86,32 @@ void LiveServer::Impl::Reap(bool all) {
     it = peers.erase(it);
     admission.Leave(leaving->number);
     mutex.unlock();
-    if (leaving->receiver.joinable()) leaving->receiver.join();
-    leaving->link->Close();
+    leaving->receiver.join();
     mutex.lock();
     it = peers.begin();
   }
+}
+
+// Closing takes half a second if the caller acknowledges nothing, which the next one must not wait
+// for.
+void LiveServer::Impl::Refuse(std::unique_ptr<Link> link, const std::string& reason) {
+  (void)link->Send(Serialize(Welcome{.reason = reason, .network = network.name}), 0);
+  std::unique_lock lock(mutex);
+  std::erase_if(refused, [](Refused& caller) {
+    if (caller.closed) caller.closer.join();
+    return caller.closed.load();
+  });
+  if (refused.size() >= kMostRefused) {
+    lock.unlock();
+    link->Close();
+    return;
+  }
+  Refused& caller = refused.emplace_back();
+  caller.link = std::move(link);
+  caller.closer = std::thread([&caller] {
+    caller.link->Close();
+    caller.closed = true;
+  });
 }
 
 // Before a newcomer costs anything; empty: there is none.
@@ -126,13 +149,15 @@ LiveServer::LiveServer(ServerOptions options, Profile profile, std::unique_ptr<S
   }
 }
 
-LiveServer::~LiveServer() { Drain(); }
+LiveServer::~LiveServer() {
+  Drain();
+  for (Refused& caller : impl_->refused) caller.closer.join();
+}
 
 void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
   if (const std::string reason = impl_->ReasonToRefuse(); !reason.empty()) {
     spdlog::warn("{}: refused: {}", peer_name, reason);
-    (void)link->Send(Serialize(Welcome{.reason = reason, .network = impl_->network.name}), 0);
-    link->Close();
+    impl_->Refuse(std::move(link), reason);
     return;
   }
   auto peer = std::make_shared<Peer>();

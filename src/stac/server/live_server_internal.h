@@ -23,6 +23,8 @@ namespace stac {
 
 // Keyframes that the network is done with and whose answers are not coded yet; then it waits.
 constexpr size_t kUncoded = 2;
+// Refused callers whose links are being closed at a time; more wait before they are accepted.
+constexpr size_t kMostRefused = 32;
 
 // Logs why keyframes of a device came to nothing, every ten seconds at most. Not thread-safe.
 class Complaint {
@@ -43,8 +45,9 @@ struct Peer {
   std::unique_ptr<ServerSession> session;
   std::atomic<int> waiting{0};  // the session's, for those who do not wait for the decoder
   std::thread receiver;
-  std::atomic<bool> gone{false};
-  std::atomic<int> unsent{0};  // answers that the answering thread still has to send
+  std::atomic<bool> gone{false};    // it is not served any more
+  std::atomic<bool> closed{false};  // and its receiver has closed the link, its last act
+  std::atomic<int> unsent{0};       // answers that the answering thread still has to send
   // Guarded by Impl::mutex.
   bool to_warm = false;
   std::string cannot_warm;  // why the network does not run at its size
@@ -52,6 +55,13 @@ struct Peer {
   std::atomic<size_t> video_bytes{0};
   Complaint rejected;  // the receiver's
   Complaint failed;    // its answerer's
+};
+
+// A caller that is told why it is not taken in.
+struct Refused {
+  std::unique_ptr<Link> link;
+  std::thread closer;
+  std::atomic<bool> closed{false};
 };
 
 // A keyframe on its way through the server.
@@ -96,6 +106,7 @@ struct LiveServer::Impl {
   std::condition_variable warmed;
   bool warming = false;  // one thread at a time, so that another one goes on with keyframes
   std::list<std::shared_ptr<Peer>> peers;
+  std::list<Refused> refused;         // guarded by mutex
   std::atomic<bool> draining{false};  // set with mutex held
   int64_t keyframes = 0;
   int64_t last_number = 0;  // of a peer
@@ -113,9 +124,9 @@ struct LiveServer::Impl {
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
-  static void Dismiss(Peer& peer);
   void NotifyOfWork();
   std::string ReasonToRefuse();
+  void Refuse(std::unique_ptr<Link> link, const std::string& reason);
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
   stac::Status WaitUntilWarm(Peer& peer);
   int WarmUpPasses() const;

@@ -98,6 +98,53 @@ TEST(LiveServerTest, KeyframesDoNotWaitForMessagesWithoutThem) {
   }
 }
 
+// Closing the silent ones' links takes until another device was served.
+TEST(LiveServerTest, WhoLeavesAndFallsSilentDelaysNobody) {
+  Signal served;
+  std::atomic<int> closing{0};
+  std::atomic<bool> in_time{true};
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  LiveServer server({}, profile, std::move(segmenter), MakeVideoDecoder,
+                    [&](const ServedKeyframe& keyframe) {
+                      if (keyframe.stats.frame == 2) served.Set();
+                    },
+                    nullptr, {.network_threads = 1, .max_devices = 4});
+  const auto add_silent = [&] {
+    LinkPair pair = MakeLoopback();
+    server.Add(std::make_unique<SilentLink>(std::move(pair.b),
+                                            [&] {
+                                              ++closing;
+                                              if (!served.Wait()) in_time = false;
+                                            }),
+               "silent");
+    return std::move(pair.a);
+  };
+  const auto send = [](Link& link, const Message& message) {
+    ASSERT_TRUE(link.Send(Serialize(message), 0));
+  };
+  LinkPair pair = MakeLoopback();
+  server.Add(std::move(pair.b), "test");
+  send(*pair.a, Hello{.device = "d", .width = 192, .height = 128, .fps = 30});
+  std::vector<std::unique_ptr<Link>> silent;
+  for (int i = 0; i < 3; ++i) {
+    silent.push_back(add_silent());
+    send(*silent.back(), Hello{.device = "s", .width = 192, .height = 128, .fps = 30});
+    send(*silent.back(), Bye{});
+  }
+  silent.push_back(add_silent());  // one too many
+  for (int i = 0; i < 1000 && closing < 4; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(closing, 4);
+  const Bytes access_unit = CodedIdr();
+  for (FrameId id = 1; id <= 2; ++id) {
+    send(*pair.a, CodedFrame{.frame = id, .idr = true, .access_unit = access_unit, .held = id});
+  }
+  EXPECT_TRUE(served.Wait());
+  EXPECT_TRUE(in_time);
+}
+
 // The decoder goes on when the status is there.
 TEST(LiveServerTest, TheStatusDoesNotWaitForDecoders) {
   Signal decoding, told;

@@ -66,6 +66,26 @@ inline Bytes CodedIdr() {
   return coded ? std::move(coded->access_unit) : Bytes{};
 }
 
+// A link whose peer acknowledges nothing: closing it takes until `closes`.
+class SilentLink final : public Link {
+ public:
+  SilentLink(std::unique_ptr<Link> link, std::function<void()> closes)
+      : link_(std::move(link)), closes_(std::move(closes)) {}
+  Status Send(ByteSpan message, Micros ttl_us) override { return link_->Send(message, ttl_us); }
+  Result<std::optional<Bytes>> Receive() override { return link_->Receive(); }
+  void Wait(Micros timeout_us) override { link_->Wait(timeout_us); }
+  bool up() const override { return link_->up(); }
+  LinkStats Stats() const override { return link_->Stats(); }
+  void Close() override {
+    closes_();
+    link_->Close();
+  }
+
+ private:
+  std::unique_ptr<Link> link_;
+  std::function<void()> closes_;
+};
+
 // Lets threads wait for each other; gives up after a while, so that a test can fail.
 class Signal {
  public:

@@ -59,6 +59,15 @@ TEST(LabelMacroblocks, MarksWhereCodingHurts) {
   }
 }
 
+TEST(LabelMacroblocks, StopsWhenAsked) {
+  FakeSegmenter network(8);
+  std::vector<TrainSample> samples = {NoisyMacroblock()};
+  const std::vector<uint8_t> before = samples[0].labels;
+  const std::atomic<bool> stop = true;
+  EXPECT_FALSE(LabelMacroblocks(network, 0.5, MakeX264Encoder, samples, &stop).has_value());
+  EXPECT_EQ(samples[0].labels, before);
+}
+
 TEST(LabelMacroblocks, TheShareIsTheShare) {
   FakeSegmenter network(8);
   for (const double share : {0.0, 0.5, 1.0}) {

@@ -45,10 +45,13 @@ Grid<uint8_t> LargestCells(const SensitivityMap& map, double share) {
 
 Status LabelMacroblocks(Segmenter& network, double share,
                         const DeviceSession::EncoderFactory& make_encoder,
-                        std::vector<TrainSample>& samples) {
+                        std::vector<TrainSample>& samples, const std::atomic<bool>* stop) {
   Progress progress("accuracy gradients", static_cast<int64_t>(samples.size()));
   int64_t done = 0;
   for (TrainSample& sample : samples) {
+    if (stop != nullptr && *stop)
+      return Fail("interrupted; macroblocks of {} of {} pictures were labelled", done,
+                  samples.size());
     RgbImage image(sample.width, sample.height);
     std::memcpy(image.data(), sample.rgb.data(), sample.rgb.size());
     STAC_ASSIGN_OR_RETURN(const SensitivityMap map,

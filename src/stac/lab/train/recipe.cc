@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <set>
 
 #include "stac/base/file.h"
@@ -77,7 +78,7 @@ class TableReader {
 
 Result<std::string> ExpandPath(const std::string& path, const std::filesystem::path& folder) {
   std::string out = path;
-  for (size_t at; (at = out.find("${")) != std::string::npos;) {
+  for (size_t at = 0; (at = out.find("${", at)) != std::string::npos;) {
     const size_t end = out.find('}', at);
     if (end == std::string::npos) return Fail("the path \"{}\" lacks a closing brace", path);
     const std::string name = out.substr(at + 2, end - at - 2);
@@ -86,6 +87,7 @@ Result<std::string> ExpandPath(const std::string& path, const std::filesystem::p
       return Fail("the path \"{}\" needs the environment variable {}, which is not set", path,
                   name);
     out.replace(at, end - at + 1, value);
+    at += std::strlen(value);  // what it holds is no variable
   }
   if (out.empty()) return Fail("a path is missing");
   return (folder / out).lexically_normal().string();
@@ -168,6 +170,9 @@ Status ReadTables(const toml::table& root, const std::filesystem::path& folder, 
   for (const auto& [key, node] : root)
     if (!kTables.contains(key.str()))
       return Fail("a recipe has no table \"{}\"; it knows {}", key.str(), fmt::join(kTables, ", "));
+  for (const char* key : {"network", "train", "loss", "augment"})
+    if (root.contains(key) && !root[key].is_table())
+      return Fail("{} must be written as one [{}] table", key, key);
 
   TableReader network(root["network"].as_table(), "network");
   std::string initial;

@@ -30,6 +30,10 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("scale_max = 1.2", "scale_max = 0.2"), HasSubstr("scale_min"));
   EXPECT_THAT(error("kind = \"synthetic\"", "kind = \"film\""), HasSubstr("data.kind"));
   EXPECT_THAT(error("[[data]]", "[data]"), HasSubstr("[[data]]"));
+  for (const char* table : {"network", "train", "augment"}) {
+    const std::string name(table);
+    EXPECT_THAT(error("[" + name + "]", "[[" + name + "]]"), HasSubstr("one [" + name + "] table"));
+  }
   EXPECT_THAT(error("[augment]", "[loss]\nlive_teacher = true\n[augment]"),
               HasSubstr("[[teacher]]"));
   EXPECT_THAT(error("flip = true", "mix_share = 0.5"), HasSubstr("live_teacher"));
@@ -50,6 +54,17 @@ TEST(Recipe, ErrorsNameTheKey) {
   EXPECT_THAT(error("kind = \"synthetic\"\npath = \"96x64@15:2\"",
                     "kind = \"video\"\npath = \"${STAC_NOT_SET_ANYWHERE}/a.mp4\""),
               HasSubstr("STAC_NOT_SET_ANYWHERE"));
+}
+
+TEST(Recipe, WhatAVariableHoldsIsNoVariable) {
+  setenv("STAC_RECIPE_TEST", "x${STAC_RECIPE_TEST}", /*overwrite=*/1);
+  std::string text = kTinyRecipe;
+  const std::string data = "kind = \"synthetic\"\npath = \"96x64@15:2\"";
+  text.replace(text.find(data), data.size(),
+               "kind = \"video\"\npath = \"${STAC_RECIPE_TEST}/${STAC_RECIPE_TEST}.mp4\"");
+  const auto recipe = ParseTrainRecipe(text, "/");
+  ASSERT_TRUE(recipe) << recipe.error().message;
+  EXPECT_EQ(recipe->data.front().path, "/x${STAC_RECIPE_TEST}/x${STAC_RECIPE_TEST}.mp4");
 }
 
 TEST(Recipe, TheShippedOnesAreValid) {

@@ -15,6 +15,7 @@
 
 #include "stac/base/clock.h"
 #include "stac/base/file.h"
+#include "stac/base/log.h"
 #include "stac/base/progress.h"
 #include "stac/base/revision.h"
 #include "stac/lab/train/batch_loader_internal.h"
@@ -243,7 +244,7 @@ Result<TrainReport> Trainer::Run() {
   Progress progress("training " + recipe_.network, recipe_.steps);
   std::deque<double> losses;
   const auto mean = [&losses] {
-    return losses.empty() ? 0
+    return losses.empty() ? NAN
                           : std::accumulate(losses.begin(), losses.end(), 0.0) /
                                 static_cast<double>(losses.size());
   };
@@ -303,6 +304,8 @@ Result<TrainReport> TrainNetwork(const TrainRecipe& recipe, const std::vector<Tr
     if (!run.resume)
       return Fail("{} is there already: resume it, or choose another output folder", file.string());
     STAC_RETURN_IF_ERROR(LoadCheckpoint(file, recipe, state));
+  } else if (run.resume) {
+    spdlog::warn("there is no {} to go on from: training begins", file.string());
   }
   try {
     LayChannelsLast(*state.network);

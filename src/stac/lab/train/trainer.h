@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -18,8 +19,8 @@ using CodecNoise = std::function<Status(int width, int height, int qp, std::vect
 struct TrainRun {
   // Receives checkpoint.pt, log.csv and, at the end, network.stacnet. Created if missing.
   std::filesystem::path folder;
-  // Go on from the checkpoint in the folder where there is one; otherwise a checkpoint there is an
-  // error, so that nothing is overwritten by accident.
+  // Go on from the checkpoint in the folder; where there is none that is said, and training begins.
+  // Otherwise a checkpoint there is an error, so that nothing is overwritten by accident.
   bool resume = false;
   // Stop (with a checkpoint) before this step; < 0: run to the recipe's end.
   int64_t stop_before = -1;
@@ -31,7 +32,7 @@ struct TrainRun {
 struct TrainReport {
   int64_t steps = 0;           // done in total, resumed ones included
   double first_loss = 0;       // mean over the first steps of this run, at most 20
-  double last_loss = 0;        // mean over the last steps, at most 20
+  double last_loss = NAN;      // mean over the last steps, at most 20; NaN: none was made
   double pixel_accuracy = -1;  // of the validation pictures, -1: none
   double mean_iou = -1;
   int64_t parameters = 0;

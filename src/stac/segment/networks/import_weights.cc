@@ -39,6 +39,25 @@ Result<NamedTensors> FromTorchScript(const Bytes& bytes) {
   return out;
 }
 
+// LibTorch believes what an archive says of a tensor's place in its storage.
+bool LiesInItsStorage(const torch::Tensor& tensor) {
+  if (!tensor.defined() || tensor.layout() != torch::kStrided || !tensor.device().is_cpu())
+    return false;
+  int64_t last = tensor.storage_offset();
+  if (last < 0) return false;
+  for (int64_t i = 0; i < tensor.dim(); ++i) {
+    if (tensor.size(i) == 0) return true;
+    int64_t extent = 0;
+    if (tensor.size(i) < 0 || tensor.stride(i) < 0 ||
+        __builtin_mul_overflow(tensor.size(i) - 1, tensor.stride(i), &extent) ||
+        __builtin_add_overflow(last, extent, &last)) {
+      return false;
+    }
+  }
+  const auto held = static_cast<int64_t>(tensor.storage().nbytes() / tensor.element_size());
+  return last < held;
+}
+
 // https://github.com/huggingface/safetensors: a 64-bit length, a JSON header with the type, shape
 // and place of each tensor, the values.
 Result<NamedTensors> FromSafetensors(ByteSpan bytes) {
@@ -130,8 +149,12 @@ Result<NamedTensors> ReadNamedTensors(const std::filesystem::path& file) {
   if (!read) return Fail("cannot read weights from {}: {}", file.string(), read.error().message);
   if (read->empty()) return Fail("{} holds no named tensors", file.string());
   NamedTensors out;
-  for (const auto& [name, tensor] : *read)
+  for (const auto& [name, tensor] : *read) {
+    if (!LiesInItsStorage(tensor))
+      return Fail("cannot read weights from {}: the tensor {} does not lie inside its storage",
+                  file.string(), name);
     out[name.starts_with("module.") ? name.substr(7) : name] = tensor;
+  }
   return out;
 }
 

@@ -458,6 +458,31 @@ TEST(ImportWeights, ATrunkAloneIsTakenOnlyWhenAskedFor) {
       original->named_parameters()["layer6.1.second.conv.weight"]));
 }
 
+// What torch.save writes of a tensor, with a storage of less than its sizes say: LibTorch 1.13
+// reads such archives.
+TEST(ImportWeights, TensorsBeyondTheirStorageAreRefused) {
+  const TestFolder folder;
+  const auto whole = torch::arange(12, torch::kFloat).view({3, 4});
+  const auto refused = [&](const torch::Tensor& tensor) {
+    c10::Dict<std::string, torch::Tensor> dict;
+    dict.insert("layer0.conv.weight", tensor);
+    const std::vector<char> pickle = torch::pickle_save(dict);
+    EXPECT_TRUE(WriteFile(folder / "weights", AsBytes({pickle.data(), pickle.size()})));
+    const auto tensors = ReadNamedTensors(folder / "weights");
+    return tensors ? std::string("no error") : tensors.error().message;
+  };
+  EXPECT_EQ(refused(whole), "no error");
+  EXPECT_EQ(refused(whole.t()), "no error");
+  EXPECT_EQ(refused(whole.narrow(0, 1, 2)), "no error");
+  EXPECT_EQ(refused(whole.narrow(0, 1, 0)), "no error");
+  const auto shrink = [](torch::Tensor tensor) {
+    tensor.storage().set_nbytes(tensor.storage().nbytes() - 4);
+    return tensor;
+  };
+  EXPECT_THAT(refused(shrink(whole.clone())),
+              HasSubstr("layer0.conv.weight does not lie inside its storage"));
+}
+
 TEST(ImportWeights, BrokenFilesAreRefused) {
   const TestFolder folder;
   const auto path = folder / "broken";

@@ -12,6 +12,7 @@
 namespace stac {
 namespace {
 
+using nlohmann::json;
 using nlohmann::ordered_json;
 
 constexpr std::string_view kMagic = "STACNET1";
@@ -28,7 +29,7 @@ Result<std::shared_ptr<SegmentationNetwork>> MakeFolded(const std::string& defin
   return network;
 }
 
-Status ReadTensor(const ordered_json& entry, const std::string& name, ByteReader& in,
+Status ReadTensor(const json& entry, const std::string& name, ByteReader& in,
                   torch::Tensor& target) {
   if (!entry.is_object() || entry.value("name", "") != name)
     return Fail("the weight file lacks the tensor {} at its place", name);
@@ -56,13 +57,14 @@ Result<Stacnet> DecodeUnguarded(ByteSpan bytes) {
     return Fail("it does not begin as a weight file");
   if (*length > kMaxHeader || *length > in.left())
     return Fail("the weight file is cut off, or its header's length ({}) is broken", *length);
-  const auto header = ordered_json::parse(AsText(*in.Take(*length)), nullptr, false);
+  const auto header = json::parse(AsText(*in.Take(*length)), nullptr, false);
   if (!header.is_object() || !header.contains("tensors") || !header["tensors"].is_array())
     return Fail("the weight file's header is broken");
   Stacnet out;
   out.definition = header.value("definition", "");
   out.classes = header.value("classes", 0);
   out.note = header.value("note", "");
+  if (out.definition.empty()) return Fail("the weight file's header names no definition");
   STAC_ASSIGN_OR_RETURN(out.network, MakeFolded(out.definition, out.classes));
   const double limit = header.value("contrast_limit", 0.0);
   if (!(limit >= 0 && limit <= 1))
