@@ -180,7 +180,7 @@ Result<Collector> RunPipeline(const Options& options, const Clip& clip, ReplaySe
   LiveDeviceOptions live;
   live.configuration = {.base_qp = options.qp, .keyframe_fps = options.keyframe_fps};
   if (options.flow_grid > 0) {
-    flow.grid = options.flow_grid;
+    flow = WithGrid(flow, options.flow_grid);
   } else {
     live.flow_governor.emplace();
   }
@@ -228,7 +228,7 @@ Result<Reference> RunReference(const Options& options, const Clip& clip, const C
   }
   reference.encoder_ms = ProcessCpuMilliseconds() - start;
   start = ProcessCpuMilliseconds();
-  auto flow = MakeDisFlow({.grid = options.flow_grid > 0 ? options.flow_grid : FlowOptions{}.grid});
+  auto flow = MakeDisFlow(options.flow_grid > 0 ? WithGrid({}, options.flow_grid) : FlowOptions{});
   FlowField field;
   for (const FrameRecord& record : run.frames) {
     if (record.flow_grid > 0) flow->SetGrid(record.flow_grid);

@@ -42,7 +42,7 @@ struct Options {
   DeviceAdaptation adaptation;
   std::string summary;
   SourceOptions source;
-  FlowOptions flow_options;
+  int flow_downscale = 0;
   int flow_grid = 0;
   DeviceOptions device;
   DeviceFiles files;
@@ -87,8 +87,13 @@ Status RunDevice(Options options) {
   }
   const Configuration configuration{
       .base_qp = options.qp, .keyframe_fps = device.schedule.keyframe_fps, .scale = options.scale};
-  if (options.flow_grid > 0) options.flow_options.grid = options.flow_grid;
-  STAC_ASSIGN_OR_RETURN(options.flow_options.preset, ParseFlowPreset(options.flow));
+  FlowOptions flow;
+  if (options.flow_grid > 0) flow = WithGrid(flow, options.flow_grid);
+  if (options.flow_downscale > flow.grid) {
+    return Fail("--flow-grid {} needs a --flow-downscale of {} at most", flow.grid, flow.grid);
+  }
+  if (options.flow_downscale > 0) flow.downscale = options.flow_downscale;
+  STAC_ASSIGN_OR_RETURN(flow.preset, ParseFlowPreset(options.flow));
   if (options.no_pace && options.adaptation.mode.empty()) options.adaptation.mode = "off";
   STAC_ASSIGN_OR_RETURN(
       const std::unique_ptr<Adaptation> adaptation,
@@ -104,10 +109,13 @@ Status RunDevice(Options options) {
   STAC_ASSIGN_OR_RETURN(srt.passphrase, PassphraseFromEnvironment());
 
   const bool labels_on_stdout = options.files.labels == "-";
+  if (options.json && labels_on_stdout) {
+    return Fail("--json and --labels - both go to standard output: use --summary FILE");
+  }
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
                         DeviceRecorder::Create(options.files, true, &stop_requested));
   SystemClock clock;
-  DeviceSession session(device, MakeDisFlow(options.flow_options), MakeVideoEncoder, &clock);
+  DeviceSession session(device, MakeDisFlow(flow), MakeVideoEncoder, &clock);
   LiveDeviceOptions live_options{.configuration = configuration,
                                  .seconds = options.seconds,
                                  .pace = !options.no_pace,
@@ -124,7 +132,7 @@ Status RunDevice(Options options) {
   STAC_RETURN_IF_ERROR(recorder->Finish());
   const std::string summary = recorder->Summary(totals, info.fps);
   if (!options.summary.empty()) STAC_RETURN_IF_ERROR(WriteFile(options.summary, summary + "\n"));
-  if (options.json && !labels_on_stdout) fmt::print("{}\n", summary);
+  if (options.json) fmt::print("{}\n", summary);
   spdlog::info("{} frames, {} keyframes, {:.1f} kb/s of video", totals.frames, totals.keyframes,
                totals.seconds > 0 ? totals.video_bytes * 8e-3 / totals.seconds : 0.0);
   if (options.check && totals.errors > 0) {
@@ -142,7 +150,10 @@ void AddDeviceCommand(CLI::App& app) {
       app, "device", "Send a camera's or file's video; deliver labels for every frame.",
       "  stac device --input street.mp4 --server edge.example:7331 --labels out/labels\n"
       "  stac device --input /dev/video0 --keyframe-fps 5 --labels - | my_consumer\n"
-      "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n",
+      "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n\n"
+      "With --consumer server the server keeps labels if it has --labels FOLDER. Passphrases have "
+      "10\n"
+      "to 79 characters, in the first line of the file, the same at both ends.",
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
   const auto configured = [options](const std::string&) { options->configured = true; };
@@ -223,6 +234,9 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_flag("--check", options->check,
                     "Debug: the server compares its picture with the encoder's, bit for bit;\n"
                     "the run fails if it could not use a keyframe");
+  command->add_option("--folder-fps", options->source.folder_fps, "Frames/s of an image folder")
+      ->check(CLI::Range(0.1, 1000.0))
+      ->capture_default_str();
   command->add_option("--max-width", options->source.max_width, "Scale larger frames down");
   command->add_option("--max-height", options->source.max_height, "Scale larger frames down");
   command
@@ -260,8 +274,9 @@ void AddDeviceCommand(CLI::App& app) {
       ->check(CLI::IsMember({"ultrafast", "fast", "medium"}))
       ->capture_default_str();
   command
-      ->add_option("--flow-downscale", options->flow_options.downscale, "Optical flow at 1/N size")
-      ->check(CLI::IsMember({1, 2, 4}))
+      ->add_option("--flow-downscale", options->flow_downscale,
+                   "Optical flow at 1/N size (0: 4, or the grid if that is finer)")
+      ->check(CLI::IsMember({0, 1, 2, 4}))
       ->capture_default_str();
   command
       ->add_option("--flow-grid", options->flow_grid,

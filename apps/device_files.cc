@@ -90,10 +90,13 @@ Result<std::unique_ptr<DeviceRecorder>> DeviceRecorder::Create(const DeviceFiles
 DeviceRecorder::~DeviceRecorder() { (void)Finish(); }
 
 Status DeviceRecorder::WriteOne(const LabelJob& job) const {
+  // Frames may be skipped, so that counting them would not tell.
+  const PngTexts texts = {{"frame", fmt::format("{}", job.frame)},
+                          {"time", fmt::format("{:.6f}", static_cast<double>(job.pts) / 1e6)}};
   if (files_.labels != "-") {
-    return WritePng(fmt::format("{}/{:06}.png", files_.labels, job.frame), job.labels);
+    return WritePng(fmt::format("{}/{:06}.png", files_.labels, job.frame), job.labels, texts);
   }
-  STAC_ASSIGN_OR_RETURN(const Bytes png, EncodePng(job.labels));
+  STAC_ASSIGN_OR_RETURN(const Bytes png, EncodePng(job.labels, texts));
   ByteWriter out;
   out.U32(static_cast<uint32_t>(png.size()));
   out.Append(png);
@@ -128,7 +131,7 @@ void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
   if (record.label_age < 0) ++frames_without_labels_;
   if (!files_.labels.empty()) {
     LabelMap copy = labels.empty() ? LabelMap(frame.width(), frame.height(), kUnlabelled) : labels;
-    queue_.Push({record.frame, std::move(copy)});
+    queue_.Push({record.frame, record.pts, std::move(copy)});
   }
   if (log_.is_open()) {
     log_ << Json{{"frame", record.frame},

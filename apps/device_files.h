@@ -47,6 +47,7 @@ class DeviceRecorder final : public DeviceSink {
  private:
   struct LabelJob {
     FrameId frame;
+    Micros pts;
     LabelMap labels;
   };
   DeviceRecorder() = default;

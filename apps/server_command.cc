@@ -1,5 +1,6 @@
 #include <fstream>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -94,6 +95,7 @@ Status RunServer(const Options& options) {
     if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
+  std::once_flag labels_said;
   LiveServer live(
       server, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& served) {
@@ -103,7 +105,13 @@ Status RunServer(const Options& options) {
         }
       },
       [&](const std::string& device, FrameId frame, const LabelMap& labels) {
-        if (options.labels.empty()) return;
+        if (options.labels.empty()) {
+          std::call_once(labels_said, [&] {
+            spdlog::warn("{} sends labels, which nobody keeps: name a folder with --labels",
+                         device);
+          });
+          return;
+        }
         const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FileNameOf(device), frame);
         if (const Status status = WritePng(path, labels); !status) {
           spdlog::error("{}", status.error().message);
@@ -151,7 +159,9 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--profile", options->profile,
                       "Made by stac calibrate (default: NETWORK.profile.json if it is there)");
-  command->add_option("--classes", options->classes, "JSON list of class names and colours");
+  command->add_option(
+      "--classes", options->classes,
+      "JSON list of names and colours: [{\"name\": \"road\", \"color\": [128, 64, 128]}, ...]");
   command->add_option("--rule", options->rule, "How levels follow from sensitivity")
       ->check(CLI::IsMember({"power", "paper"}))
       ->capture_default_str();

@@ -34,8 +34,8 @@ Status WritePng(const std::filesystem::path& path, const RgbImage& image) {
   return WriteFile(path, ByteSpan(bytes));
 }
 
-Status WritePng(const std::filesystem::path& path, const LabelMap& labels) {
-  STAC_ASSIGN_OR_RETURN(const Bytes bytes, EncodePng(labels));
+Status WritePng(const std::filesystem::path& path, const LabelMap& labels, const PngTexts& texts) {
+  STAC_ASSIGN_OR_RETURN(const Bytes bytes, EncodePng(labels, texts));
   return WriteFile(path, ByteSpan(bytes));
 }
 

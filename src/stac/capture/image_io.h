@@ -1,6 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "stac/base/bytes.h"
 #include "stac/base/grid.h"
@@ -22,9 +25,12 @@ Result<RgbImage> ReadImage(const std::filesystem::path& path);
 Result<LabelMap> ReadLabelPng(const std::filesystem::path& path);
 
 Result<Bytes> EncodePng(const RgbImage& image);
-Result<Bytes> EncodePng(const LabelMap& labels);  // 8-bit grey
+// What a PNG says about itself (tEXt): keywords of 1 to 79 Latin letters, and their texts.
+using PngTexts = std::vector<std::pair<std::string, std::string>>;
+Result<Bytes> EncodePng(const LabelMap& labels, const PngTexts& texts = {});  // 8-bit grey
 Status WritePng(const std::filesystem::path& path, const RgbImage& image);
-Status WritePng(const std::filesystem::path& path, const LabelMap& labels);
+Status WritePng(const std::filesystem::path& path, const LabelMap& labels,
+                const PngTexts& texts = {});
 
 // Conversions follow `color` exactly. Chroma is averaged over 2x2 on the way to I420 (the image is
 // cropped to even size) and repeated (nearest) on the way back, as the networks' input does.

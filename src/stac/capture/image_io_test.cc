@@ -129,6 +129,21 @@ TEST_F(ImageIoTest, EveryTruncationIsAnError) {
   }
 }
 
+TEST_F(ImageIoTest, APngSaysWhatItIsToldTo) {
+  const LabelMap labels(30, 20, 3);
+  const Bytes png = *EncodePng(labels, {{"frame", "12"}, {"time", "0.500000"}});
+  const std::string_view bytes = AsText(png);
+  EXPECT_NE(bytes.find(std::string_view("tEXtframe\0"
+                                        "12",
+                                        12)),
+            std::string_view::npos);
+  EXPECT_NE(bytes.find(std::string_view("tEXttime\0"
+                                        "0.500000",
+                                        17)),
+            std::string_view::npos);
+  EXPECT_EQ(*DecodeLabelPng(png), labels);
+}
+
 TEST_F(ImageIoTest, DamagedBytesNeverCrash) {
   LabelMap labels(30, 20);
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<uint8_t>(i % 7);

@@ -128,6 +128,14 @@ struct Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
+  // Both must outlive the writing.
+  void Say(const std::string& keyword, const std::string& text) {
+    png_text& said = texts.emplace_back();
+    said.compression = PNG_TEXT_COMPRESSION_NONE;
+    said.key = const_cast<char*>(keyword.c_str());  // libpng only reads them
+    said.text = const_cast<char*>(text.c_str());
+    said.text_length = text.size();
+  }
   bool Write(int width, int height, int color_type, const uint8_t* pixels, size_t row_bytes) {
     if (setjmp(png_jmpbuf(png)) != 0) return false;
     png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 8,
@@ -139,6 +147,7 @@ struct Writer {
       png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_UP);
       png_set_compression_strategy(png, 3);  // Z_RLE
     }
+    if (!texts.empty()) png_set_text(png, info, texts.data(), static_cast<int>(texts.size()));
     png_write_info(png, info);
     for (int y = 0; y < height; ++y)
       png_write_row(png, pixels + static_cast<size_t>(y) * row_bytes);
@@ -147,15 +156,17 @@ struct Writer {
   }
 
   Bytes out;
+  std::vector<png_text> texts;
   ErrorText error;
   png_structp png = nullptr;
   png_infop info = nullptr;
 };
 
 template <typename T>
-Result<Bytes> Encode(const Grid<T>& image, int color_type) {
+Result<Bytes> Encode(const Grid<T>& image, int color_type, const PngTexts& texts = {}) {
   STAC_CHECK(!image.empty());
   Writer writer;
+  for (const auto& [keyword, text] : texts) writer.Say(keyword, text);
   if (!writer.Write(image.width(), image.height(), color_type,
                     reinterpret_cast<const uint8_t*>(image.data()), sizeof(T) * image.width())) {
     return Fail("cannot write a PNG picture of {}x{}: {}", image.width(), image.height(),
@@ -192,6 +203,8 @@ Result<LabelMap> DecodeLabelPng(ByteSpan bytes) {
 }
 
 Result<Bytes> EncodePng(const RgbImage& image) { return Encode(image, PNG_COLOR_TYPE_RGB); }
-Result<Bytes> EncodePng(const LabelMap& labels) { return Encode(labels, PNG_COLOR_TYPE_GRAY); }
+Result<Bytes> EncodePng(const LabelMap& labels, const PngTexts& texts) {
+  return Encode(labels, PNG_COLOR_TYPE_GRAY, texts);
+}
 
 }  // namespace stac

@@ -98,7 +98,8 @@ Status DeviceSession::OnWelcome(const Welcome& welcome) {
       encoder_options_ = std::move(encoder);
       STAC_RETURN_IF_ERROR(OpenEncoder(coded_size()));
     }
-    known_.clear();      // labels of another network mean something else
+    known_.clear();  // labels of another network mean something else
+    labels_ = {};
     last_refined_ = {};  // of another ladder
     last_reconstruction_ = {};
     profile_ = std::move(profile);
@@ -133,6 +134,7 @@ void DeviceSession::OnDisconnected() {
 const LabelMap& DeviceSession::OnFrame(const Frame& frame) {
   STAC_CHECK(frame.width() == options_.width && frame.height() == options_.height);
   frame_ = frame;
+  frame_at_ = clock_->Now();
   Stopwatch watch;
   flow_->Next(frame, then_from_now_);
   stages_.flow_ms = watch.Lap();
@@ -215,7 +217,7 @@ bool DeviceSession::KeyframeDue() {
 std::optional<KeyframeJob> DeviceSession::PlanKeyframe(const Grid<float>* wanted_qp) {
   if (!KeyframeDue()) return std::nullopt;
   const Micros now = clock_->Now();
-  Awaited awaited{.captured = now};
+  Awaited awaited{.captured = frame_at_};
   KeyframeJob job;
   const Size size = coded_size();
   job.frame = ShrinkFrame(frame_, size);

@@ -65,7 +65,7 @@ Result<LabelMap> DecodeLabels(const LabelsJob& job);
 // What the session knows about one finished round trip.
 struct FeedbackReport {
   FrameId frame = 0;
-  double latency_ms = 0;  // capture to labels absorbed; 0: there are none (server.dropped, error)
+  double latency_ms = 0;  // OnFrame to labels absorbed; 0: there are none (server.dropped, error)
   size_t bytes = 0;       // of levels and labels
   double absorb_ms = 0;   // decoding them here
   ServerStats server;
@@ -227,6 +227,7 @@ class DeviceSession {
   KeyframeSchedule schedule_;
 
   Frame frame_;
+  Micros frame_at_ = 0;  // when it came
   FlowField then_from_now_;
   FrameStages stages_;
   // For eq. (7): the last keyframe as the server has it (as it was coded: maybe smaller), and the

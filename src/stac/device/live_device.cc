@@ -425,6 +425,7 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       available = std::max(origin + frame.pts, item->at);
     }
     while (stepped && !link && !stop) WaitUntil(clock.Now() + kLoopWait, stop);
+    if (stepped) available = clock.Now();  // it waited for the answers to others
     OnFrame(frame, available);
     // No frame comes in the meantime that would tell of an answer that never will.
     if (stepped) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,13 @@ struct FlowOptions {
   // downscale (raised to it).
   int grid = 4;
 };
+
+// `options` with another grid, to which the planes are reduced at most.
+inline FlowOptions WithGrid(FlowOptions options, int grid) {
+  options.grid = grid;
+  options.downscale = std::min(options.downscale, grid);
+  return options;
+}
 
 // Dense motion between adjacent raw frames. Keeps the reduced luma plane of the last frame, so
 // that each frame is reduced once. Not thread-safe.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "stac/base/check.h"
+#include "stac/propagate/fill_nearest_internal.h"
 
 namespace stac {
 namespace {
@@ -345,37 +346,6 @@ void WarpLabels(const LabelMap& labels_in_then, const FlowField& then_from_now,
   mover.Move(labels_in_then, then_from_now, labels_in_now);
 }
 
-namespace {
-
-// The level of the covered region nearest to (x, y); the first in raster order of those equally
-// near. Searches square rings of growing radius until no closer one can exist.
-int NearestCovered(const Grid<int16_t>& level_or_none, int x, int y) {
-  int best_distance = INT32_MAX;
-  int best_level = -1;
-  const int reach = std::max(level_or_none.width(), level_or_none.height());
-  for (int r = 1; r <= reach && (best_level < 0 || r * r <= best_distance); ++r) {
-    for (int dy = -r; dy <= r; ++dy) {
-      const int row = y + dy;
-      if (row < 0 || row >= level_or_none.height()) continue;
-      // Only the ring: the whole top and bottom rows, and the two ends of the others.
-      const int stride = dy == -r || dy == r ? 1 : 2 * r;
-      for (int dx = -r; dx <= r; dx += stride) {
-        const int column = x + dx;
-        if (column < 0 || column >= level_or_none.width()) continue;
-        const int level = level_or_none(column, row);
-        const int distance = dx * dx + dy * dy;
-        if (level >= 0 && distance < best_distance) {
-          best_distance = distance;
-          best_level = level;
-        }
-      }
-    }
-  }
-  return best_level;
-}
-
-}  // namespace
-
 LevelMap WarpLevels(const LevelMap& levels_in_then, const FlowField& then_from_now,
                     const RegionGrid& regions) {
   const Grid<Vec2>& flow = then_from_now.then_from_now;
@@ -427,16 +397,10 @@ LevelMap WarpLevels(const LevelMap& levels_in_then, const FlowField& then_from_n
     means[i] = sum.count == 0 ? int16_t{-1}
                               : static_cast<int16_t>((sum.levels + sum.count / 2) / sum.count);
   }
+  // Nothing of the old frame is left: its levels are still the best guess.
+  if (!FillFromNearest(means)) return levels_in_then;
   LevelMap levels_in_now(columns, rows);
-  for (int y = 0; y < rows; ++y) {
-    for (int x = 0; x < columns; ++x) {
-      int level = means(x, y);
-      if (level < 0) level = NearestCovered(means, x, y);
-      // Nothing of the old frame is left: its levels are still the best guess.
-      if (level < 0) level = levels_in_then(x, y);
-      levels_in_now(x, y) = static_cast<uint8_t>(level);
-    }
-  }
+  std::copy(means.begin(), means.end(), levels_in_now.begin());
   return levels_in_now;
 }
 
