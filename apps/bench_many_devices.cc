@@ -80,7 +80,8 @@ class RecordedDevice {
     auto connection = connector.ConnectOnce({.device = fmt::format("recorded{}", number_),
                                              .width = options_.width,
                                              .height = options_.height,
-                                             .fps = kSourceFps});
+                                             .fps = kSourceFps},
+                                            stop_requested);
     if (!connection) {
       outcome.not_accepted = connection.error().message;
       return;

@@ -49,6 +49,7 @@ struct Options {
 };
 
 Status RunDevice(Options options) {
+  options.source.stop = &stop_requested;
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source,
                         OpenSource(options.input, options.source));
   const SourceInfo& info = source->info();

@@ -73,6 +73,7 @@ class FfmpegSource final : public FrameSource {
     // On failure this frees the context.
     int code = avformat_open_input(&context, location.c_str(), format, nullptr);
     if (code < 0) {
+      if (Stopped()) return Fail("opening {} was interrupted", name_);
       return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
                   name_, Reason(code));
     }
@@ -112,6 +113,7 @@ class FfmpegSource final : public FrameSource {
 
     // What the stream says about itself may be wrong; the first picture is not.
     STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
+    if (!picture_waits_ && Stopped()) return Fail("opening {} was interrupted", name_);
     if (!picture_waits_) return Fail("{} holds no picture that can be decoded", name_);
     STAC_ASSIGN_OR_RETURN(converter_, PictureConverter::For(*picture_, name_));
     FillInfo(*stream);
@@ -154,15 +156,16 @@ class FfmpegSource final : public FrameSource {
       source->Wait();
     }
     if (source->may_stall_ && SteadyClock::now() > source->deadline_) source->late_ = true;
-    return source->late_ || source->interrupted_ ? 1 : 0;
+    return source->late_ || source->Stopped() ? 1 : 0;
   }
+  bool Stopped() const { return interrupted_ || (options_.stop != nullptr && *options_.stop); }
   void Wait() {
     const std::chrono::duration<double> patience(options_.patience_s);
     deadline_ = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(patience);
   }
   std::string Reason(int code) const {
-    return late_ ? fmt::format("it sent nothing for {:g} s", options_.patience_s)
-                 : FfmpegError(code);
+    if (late_) return fmt::format("it sent nothing for {:g} s", options_.patience_s);
+    return Stopped() ? "interrupted" : FfmpegError(code);
   }
 
   void FillInfo(AVStream& stream) {
@@ -206,7 +209,7 @@ class FfmpegSource final : public FrameSource {
       Wait();
       code = av_read_frame(demuxer_.get(), packet_.get());
       if (code == AVERROR(EAGAIN)) continue;
-      if (interrupted_) return false;
+      if (Stopped()) return false;
       if (code == AVERROR_EOF && !late_) {  // some formats end where they are given up
         avcodec_send_packet(decoder_.get(), nullptr);
         continue;

@@ -283,6 +283,21 @@ TEST_F(FfmpegSourceTest, InterruptEndsANextThatWaits) {
   EXPECT_EQ(next.get().value(), std::nullopt);
 }
 
+TEST_F(FfmpegSourceTest, OpeningEndsWhenItIsStopped) {
+  const StallingSender sender({});  // never sends anything
+  std::atomic<bool> stop{false};
+  auto opening = std::async(std::launch::async, [&] {
+    return OpenFfmpegSource(sender.url(), {.patience_s = 3600, .stop = &stop});
+  });
+  EXPECT_EQ(opening.wait_for(std::chrono::milliseconds(200)), std::future_status::timeout);
+  stop = true;
+  ASSERT_EQ(opening.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  const auto source = opening.get();
+  ASSERT_FALSE(source);
+  EXPECT_NE(source.error().message.find("interrupted"), std::string::npos)
+      << source.error().message;
+}
+
 TEST_F(FfmpegSourceTest, PasswordsStayOutOfNamesAndErrors) {
   const auto refused = OpenFfmpegSource("rtsp://user:secret@127.0.0.1:1/stream?key=hidden");
   ASSERT_FALSE(refused);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -47,6 +48,9 @@ struct SourceOptions {
   double folder_fps = 15;   // for image folders, which carry no rate
   // A camera or URL that takes so long to open, or sends nothing for so long, is an error.
   double patience_s = 10;
+  // Set by anybody: opening a camera or URL, and waiting for it, ends soon. Borrowed, outlives the
+  // source.
+  const std::atomic<bool>* stop = nullptr;
   std::string exclude;  // image folders: pictures whose file name contains this are left out
 };
 

@@ -16,12 +16,12 @@ constexpr Micros kLongestWait = 5'000'000;
 
 }  // namespace
 
-Result<Connection> Connector::ConnectOnce(const Hello& hello) const {
+Result<Connection> Connector::ConnectOnce(const Hello& hello, const std::atomic<bool>& stop) const {
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<Link> link, connect_());
   STAC_RETURN_IF_ERROR(link->Send(Serialize(hello), 0));
   const SystemClock clock;
   const Micros deadline = clock.Now() + kWelcomeTimeout;
-  while (clock.Now() < deadline && !stop_) {
+  while (clock.Now() < deadline && !stop) {
     STAC_ASSIGN_OR_RETURN(const std::optional<Bytes> received, link->Receive());
     if (!received) {
       link->Wait(50'000);
@@ -33,6 +33,7 @@ Result<Connection> Connector::ConnectOnce(const Hello& hello) const {
     if (!welcome->accepted) return Fail("{}: {}", kRefusal, welcome->reason);
     return Connection{std::move(link), *welcome};
   }
+  if (stop) return Fail("interrupted while the server was asked");
   return Fail("the server took the connection but did not answer within 10 s; see its log");
 }
 
@@ -49,7 +50,7 @@ void Connector::Loop(const Hello& hello, std::string known_reason) {
     }
     if (stop_) return;
     wait_ = std::clamp(2 * wait_, kFirstWait, kLongestWait);
-    auto connection = ConnectOnce(hello);
+    auto connection = ConnectOnce(hello, stop_);
     if (connection) {
       std::lock_guard lock(mutex_);
       made_ = std::move(*connection);

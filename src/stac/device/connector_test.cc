@@ -78,8 +78,20 @@ TEST(ConnectorTest, AServerOfAnotherVersionIsNamedAsThat) {
   const Connector connector([&]() -> Result<std::unique_ptr<Link>> {
     return servers.Answering({.version = kProtocolVersion + 1, .reason = "not a hello"});
   });
-  EXPECT_THAT(connector.ConnectOnce(kHello).error().message,
+  const std::atomic<bool> stop{false};
+  EXPECT_THAT(connector.ConnectOnce(kHello, stop).error().message,
               HasSubstr("the other side speaks protocol version 3, this one 2"));
+}
+
+TEST(ConnectorTest, AServerThatSaysNothingIsNotWaitedForAfterStop) {
+  std::unique_ptr<Link> silent;
+  const Connector connector([&]() -> Result<std::unique_ptr<Link>> {
+    LinkPair pair = MakeLoopback();
+    silent = std::move(pair.b);
+    return std::move(pair.a);
+  });
+  const std::atomic<bool> stop{true};
+  EXPECT_THAT(connector.ConnectOnce(kHello, stop).error().message, HasSubstr("interrupted"));
 }
 
 }  // namespace

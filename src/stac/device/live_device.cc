@@ -462,7 +462,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   }
   impl.session->Configure(impl.options.configuration);
   STAC_RETURN_IF_ERROR(impl.session->CheckEncoder());
-  auto first = impl.connector.ConnectOnce(impl.session->MakeHello());
+  auto first = impl.connector.ConnectOnce(impl.session->MakeHello(), stop);
   if (first) {
     impl.link = std::move(first->link);
     STAC_RETURN_IF_ERROR(impl.session->OnWelcome(first->welcome));
