@@ -118,6 +118,25 @@ TEST(TunerControllerTest, AppliesFactorsWithinLimits) {
   EXPECT_EQ(decision.keyframe_fps, 10);
   input.bandwidth_kbps = 0;
   EXPECT_EQ(controller->Decide(input), (ControlDecision{30, 2, 1}));
+  // Who plans with a quarter of the bandwidth is told a quarter of it.
+  input.bandwidth_kbps = 8000;
+  const auto quarter = MakeTunerController(*TunerNetwork::FromJson(kSmallNetwork), limits, 0.25);
+  EXPECT_NEAR(quarter->Decide(input).base_qp, 30 - 6 * 1.75, 1e-4);
+}
+
+TEST(TunerControllerTest, AThirdOutputIsTheScale) {
+  std::string text = kSmallNetwork;
+  const std::string two = "[[-1], [0.5]], \"bias\": [0.25, 0]";
+  text.replace(text.find(two), two.size(), "[[0], [0], [0]], \"bias\": [0, 0, -1]");
+  const auto network = TunerNetwork::FromJson(text);
+  ASSERT_TRUE(network.has_value()) << network.error().message;
+  const auto controller = MakeTunerController(*network, {.min_scale = 0.25});
+  const ControlInput input{.last_kbps = 500,
+                           .bandwidth_kbps = 500,
+                           .last_base_qp = 30,
+                           .last_keyframe_fps = 2,
+                           .last_scale = 0.8};
+  EXPECT_NEAR(controller->Decide(input).scale, 0.4, 1e-6);
 }
 
 // Weights that are each within their limits, and together make 0 times infinity.

@@ -49,6 +49,7 @@ TEST(SegmentTableTest, ErrorsNameTheLine) {
   EXPECT_THAT(error(good + "stac,net,a,1\n"), HasSubstr("line 3: 4 values instead of 12"));
   EXPECT_THAT(error(good + "stac,net,a,1,30,5,1,1.5,1,1,1,1\n"), HasSubstr("line 3: accuracy"));
   EXPECT_THAT(error(good + "stac,net,a,1,30,5,1,1,1,nan,1,1\n"), HasSubstr("video_kbps"));
+  EXPECT_THAT(error(good + "stac,net,a,1,30,5,1.5,1,1,1,1,1\n"), HasSubstr("scale"));
   EXPECT_THAT(error(good + "stac,net,a,-1,30,5,1,1,1,1,1,1\n"), HasSubstr("segment must"));
   EXPECT_THAT(error(good + "stac,net,a,1.5,30,5,1,1,1,1,1,1\n"), HasSubstr("whole number"));
 }
@@ -89,6 +90,16 @@ TEST(SegmentTableTest, ProfileIsTheMeanOverAllSeconds) {
   EXPECT_DOUBLE_EQ(profile[0].accuracy, 0.7);
   EXPECT_DOUBLE_EQ(profile[0].kbps, 220);
   EXPECT_DOUBLE_EQ(profile[1].kbps, 60);
+}
+
+TEST(SegmentTableTest, ProfilesCountTheBitsAskedForAndKeepSizesApart) {
+  SegmentRow full = Row("a", 1, 30, 0.8, 100, 10), half = full;
+  half.configuration.scale = 0.5;
+  half.accuracy = 0.7;
+  const auto profile = ProfileOfSegments({full, half}, SegmentBits::kUplink);
+  ASSERT_EQ(profile.size(), 2u);
+  EXPECT_EQ(profile[0].configuration.scale, 0.5);
+  EXPECT_DOUBLE_EQ(profile[0].kbps, full.video_kbps);
 }
 
 TEST(SegmentTableTest, EveryFrameIsOneConfigurationAtAnyRateOfFrames) {

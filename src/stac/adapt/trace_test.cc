@@ -152,6 +152,12 @@ TEST(TraceTest, SplitIsSeededAndNeverOneSided) {
   EXPECT_NE(TestTraces(20, 0.3, 2), split);
   EXPECT_THAT(TestTraces(2, 0.0, 1), testing::UnorderedElementsAre(true, false));
   EXPECT_TRUE(TestTraces(0, 0.5, 1).empty());
+  // Published results are of such draws.
+  std::vector<int> drawn;
+  for (int i = 0; i < 20; ++i) {
+    if (split[i]) drawn.push_back(i);
+  }
+  EXPECT_THAT(drawn, testing::ElementsAre(1, 2, 7, 10, 14, 17));
 }
 
 TEST(SyntheticWifiTest, HasTheMomentsOfThePaperAndSaysWhatItIs) {

@@ -151,6 +151,11 @@ TEST(PowerLevelsTest, RegionsWithoutGradientAreDefined) {
   const LevelMap levels = PowerLevels(one, 30, {}, ladder);
   EXPECT_EQ(ladder.Qp(levels[0]), 30 + PowerRule{}.clip);
   EXPECT_EQ(ladder.Qp(levels[1]), 30);
+  // Nor does a number that is none move those of the others.
+  for (const float odd : {INFINITY, NAN, -1.0f}) {
+    one[0] = odd;
+    EXPECT_EQ(ladder.Qp(PowerLevels(one, 30, {}, ladder)[1]), 30) << odd;
+  }
 }
 
 TEST(TwoLevelsTest, ChoosesTheMostSensitiveFractionInRasterOrder) {
@@ -161,6 +166,8 @@ TEST(TwoLevelsTest, ChoosesTheMostSensitiveFractionInRasterOrder) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(ladder.Qp(levels[i]), expected[i]) << i;
   for (const uint8_t level : TwoLevels(s, 30, 8, 0, ladder)) EXPECT_EQ(ladder.Qp(level), 38);
   for (const uint8_t level : TwoLevels(s, 30, 8, 1, ladder)) EXPECT_EQ(ladder.Qp(level), 30);
+  for (const uint8_t level : TwoLevels(s, 30, 8, 1.5, ladder)) EXPECT_EQ(ladder.Qp(level), 30);
+  for (const uint8_t level : TwoLevels(s, 30, 8, -1, ladder)) EXPECT_EQ(ladder.Qp(level), 38);
 }
 
 TEST(BoundaryLevelsTest, AgreesWithTheDefinitionOnRandomSegments) {

@@ -36,6 +36,14 @@ TEST(RegionSensitivityTest, ConstantBlocksHaveOnlyTheirMean) {
   EXPECT_NEAR(both[1], 2 * 0.25 * 16, 1e-5);
 }
 
+TEST(RegionSensitivityTest, SumsThatWereMadeElsewhereAreTaken) {
+  Segmentation segmentation;
+  segmentation.sums = SensitivityMap(2, 1, std::vector<float>{3, 5});
+  segmentation.gradients.push_back(
+      {Grid<float>(32, 16, 1.0f), Grid<float>(16, 8), Grid<float>(16, 8)});
+  EXPECT_EQ(RegionSensitivity(segmentation, RegionGrid{32, 16, 16}, {}), segmentation.sums);
+}
+
 TEST(RegionSensitivityTest, LargerRegionsHoldTheSumOfTheirMacroblocks) {
   // 70x50: the last regions reach over the border.
   const InputGradient gradient = RandomGradient(70, 50);

@@ -76,6 +76,8 @@ TEST(LabelCoderTest, RefusesWhatDoesNotFit) {
   const LabelMap before = Blobs(64, 48, 0);
   const Bytes plain = *EncodeLabels(labels);
   EXPECT_FALSE(DecodeLabels(plain, 48, 64));
+  EXPECT_FALSE(DecodeLabels(plain, 64, 50));
+  EXPECT_FALSE(DecodeLabels(plain, 60, 48));
   EXPECT_TRUE(DecodeLabels(plain, 64, 48, &before));  // needs no prediction, ignores it
   const Bytes predicted = *EncodeLabels(labels, &labels);
   EXPECT_FALSE(DecodeLabels(predicted, 64, 48));
@@ -148,6 +150,9 @@ TEST(LevelCoderTest, HostileInputGivesErrors) {
   EXPECT_FALSE(DecodeLevels(coded, 30, 22, 32, &levels));
   EXPECT_FALSE(DecodeLevels(coded, 22, 30, 32, nullptr));
   EXPECT_FALSE(DecodeLevels(coded, 30, 22, 10, &before));  // holds levels above 9
+  const int most = *std::max_element(levels.begin(), levels.end());
+  EXPECT_FALSE(DecodeLevels(coded, 30, 22, most, &before));
+  EXPECT_TRUE(DecodeLevels(coded, 30, 22, most + 1, &before));
   for (size_t size = 0; size < coded.size(); ++size) {
     EXPECT_FALSE(DecodeLevels({coded.data(), size}, 30, 22, 32, &before));
   }

@@ -97,6 +97,15 @@ TEST(EncodeLabelsAtGrid, DecodesToWhatItSaysIsShown) {
   }
   EXPECT_EQ(EncodeLabelsAtGrid(now, 1)->bytes, *EncodeLabels(now));
   EXPECT_LT(EncodeLabelsAtGrid(now, 3)->bytes.size(), EncodeLabels(now)->size());
+  EXPECT_LT(EncodeLabelsAtGrid(now, 3, &now)->bytes.size(),
+            EncodeLabelsAtGrid(now, 3)->bytes.size());
+}
+
+TEST(LabelGridForTest, FollowsTheBaseQp) {
+  EXPECT_EQ(LabelGridFor(23.9), 1);
+  EXPECT_EQ(LabelGridFor(24), 2);
+  EXPECT_EQ(LabelGridFor(30.9), 2);
+  EXPECT_EQ(LabelGridFor(31), 3);
 }
 
 TEST(EncodeLabelsAtGrid, UnknownGridsAreRefused) {

@@ -33,6 +33,17 @@ TEST(MotionCoderTest, RoundTripIsExact) {
   }
 }
 
+// Blocks that go further and further together are expected to go on like that, beyond what there
+// is.
+TEST(MotionCoderTest, RoundTripIsExactAtTheLargestShifts) {
+  BlockMotion before = Noisy(64, 64, 0, 1), now = before;
+  for (Shift& shift : before.then_from_now) shift = {-kMaxShift, -kMaxShift};
+  for (Shift& shift : now.then_from_now) shift = {kMaxShift, kMaxShift};
+  const auto decoded = DecodeMotion(EncodeMotion(now, &before), 64, 64, &before);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(decoded->then_from_now, now.then_from_now);
+}
+
 TEST(MotionCoderTest, ExpectsEveryBlockToChangeAsItsNeighboursDid) {
   Grid<Shift> previous(3, 2), motion(3, 2);
   previous(1, 1) = {10, 20};

@@ -160,6 +160,21 @@ TEST(AuditQpTest, AnIgnoredPlanFollowsNothing) {
   EXPECT_EQ(audit.inherited, 4);
 }
 
+TEST(RoundedQpTest, StaysWithinWhatEncodersTake) {
+  EXPECT_EQ(RoundedQp(Grid<float>(4, 1, std::vector<float>{-3, 0.4f, 30.6f, 70})),
+            QpMap(4, 1, {1, 1, 31, 51}));
+}
+
+TEST(AuditQpTest, AuditsAddUp) {
+  QpAudit sum{.macroblocks = 1, .coded = 2, .inherited = 3, .mismatched = 4, .followed = 5};
+  sum.Add({.macroblocks = 10, .coded = 20, .inherited = 30, .mismatched = 40, .followed = 50});
+  EXPECT_EQ(sum.macroblocks, 11);
+  EXPECT_EQ(sum.coded, 22);
+  EXPECT_EQ(sum.inherited, 33);
+  EXPECT_EQ(sum.mismatched, 44);
+  EXPECT_EQ(sum.followed, 55);
+}
+
 TEST(ScalingMatricesTest, StandardLists) {
   const ScalingMatrices jvt = JvtMatrices();
   EXPECT_EQ(jvt.intra_y4, (std::array<uint8_t, 16>{6, 13, 20, 28, 13, 20, 28, 32, 20, 28, 32, 37,

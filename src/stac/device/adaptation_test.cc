@@ -93,6 +93,46 @@ TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatWasSentLately) {
   EXPECT_TRUE(adaptation_.KeyframeQp(kSecond, stats_));
 }
 
+TEST_F(AdaptationTest, EveryPeriodCountsItsOwn) {
+  adaptation_.OnKeyframeSent(25'000, false);
+  adaptation_.OnLabelsSent(12'500);
+  stats_.bytes_acknowledged = 37'500;
+  ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));
+  adaptation_.OnKeyframeSent(12'500, false);
+  stats_.bytes_acknowledged = 50'000;
+  const auto second = adaptation_.Decide(2 * kSecond, stats_);
+  EXPECT_DOUBLE_EQ(second->sent_kbps, 100);
+  EXPECT_DOUBLE_EQ(second->label_kbps, 0);
+  EXPECT_EQ(second->keyframes, 1);
+  EXPECT_EQ(second->skipped, 0);
+  // What was acknowledged in the period before does not count as this one's.
+  adaptation_.OnKeyframeSent(12'500, false);
+  stats_.unsent_bytes = 12'500;
+  EXPECT_TRUE(adaptation_.Decide(3 * kSecond, stats_)->stalled);
+}
+
+// A stalled period proves nothing, and what was proven fades.
+TEST_F(AdaptationTest, TrustComesFromWhatGotThrough) {
+  stats_.estimated_kbps = 50'000;
+  adaptation_.OnKeyframeSent(12'500, false);  // 100 kb/s
+  stats_.bytes_acknowledged = 12'500;
+  EXPECT_DOUBLE_EQ(adaptation_.Decide(kSecond, stats_)->trusted_kbps, 400);
+  adaptation_.OnKeyframeSent(125'000, false);
+  stats_.unsent_bytes = 125'000;
+  EXPECT_DOUBLE_EQ(adaptation_.Decide(2 * kSecond, stats_)->trusted_kbps, 400);
+  adaptation_.OnKeyframeSent(1250, false);
+  stats_ = {.bytes_acknowledged = 138'750, .estimated_kbps = 50'000};
+  EXPECT_DOUBLE_EQ(adaptation_.Decide(3 * kSecond, stats_)->trusted_kbps, 320);
+}
+
+TEST(AdaptationStartTest, LiesWithinTheLimits) {
+  std::vector<ControlInput> inputs;
+  const Adaptation adaptation(
+      std::make_unique<Recorder>(&inputs),
+      {.start = {.base_qp = 60, .keyframe_fps = 4}, .limits = {.max_base_qp = 51}});
+  EXPECT_EQ(adaptation.decision().base_qp, 51);
+}
+
 TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
   adaptation_.OnKeyframeSent(25'000, true);
   stats_.bytes_acknowledged = 25'000;
@@ -101,6 +141,16 @@ TEST_F(AdaptationTest, APeriodCodesNoMoreThanTheLinkCarries) {
   EXPECT_FALSE(adaptation_.KeyframeQp(kSecond + 100'000, stats_));  // 320 kb after 0.35 s' worth
   EXPECT_TRUE(adaptation_.KeyframeQp(kSecond + 600'000, stats_));   // 320 of 340
   EXPECT_EQ(adaptation_.Decide(2 * kSecond, stats_)->skipped, 1);
+  EXPECT_EQ(adaptation_.Decide(3 * kSecond, stats_)->skipped, 0);
+}
+
+// Without spare keyframes what is not planned with is not spent either.
+TEST_F(AdaptationTest, APeriodCodesNoMoreThanItsShare) {
+  adaptation_.OnKeyframeSent(25'000, false);
+  stats_.bytes_acknowledged = 25'000;
+  ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));  // 400 of 500 kb/s
+  adaptation_.OnKeyframeSent(37'500, false);         // 300 kb, and some 160 may come at QP 36
+  EXPECT_FALSE(adaptation_.KeyframeQp(kSecond + 999'000, stats_));
 }
 
 TEST_F(AdaptationTest, SpareKeyframesTakeWhatThePlanLeaves) {

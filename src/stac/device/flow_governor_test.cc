@@ -37,6 +37,14 @@ TEST(FlowGovernorTest, OneSlowFrameIsAnAccident) {
   EXPECT_EQ(governor.grid(), 4);
 }
 
+TEST(FlowGovernorTest, OneSlowFrameAtANewGridIsAnAccidentToo) {
+  FlowGovernor governor({}, 33);
+  for (int i = 0; i < 3; ++i) governor.OnFrame(30, kRest, 0);
+  ASSERT_EQ(governor.grid(), 8);
+  governor.OnFrame(30, kRest, 0);
+  EXPECT_EQ(governor.grid(), 8);
+}
+
 TEST(FlowGovernorTest, LateLabelsCountWhateverTheFlowTook) {
   FlowGovernor governor({}, 33);
   for (int i = 0; i < 3; ++i) governor.OnFrame(5, kRest, 2);

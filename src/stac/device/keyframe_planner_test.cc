@@ -71,6 +71,43 @@ TEST(KeyframePlannerTest, FirstFrameIsFinerThanTheBaseQp) {
   }
 }
 
+TEST(KeyframePlannerTest, ExtremeWishesAreMetAsFarAsQpsGo) {
+  const KeyframePlanner planner({.aq_strength = 0}, 64, 32);
+  for (const auto& [wanted, given] : {std::pair(-30.0f, 1), {80.0f, 51}}) {
+    for (const uint8_t value :
+         planner.PlanWanted(MakeGreyFrame(64, 32), Grid<float>(4, 2, wanted))) {
+      EXPECT_EQ(value, given);
+    }
+  }
+}
+
+// x265 has no use for a common parity.
+TEST(KeyframePlannerTest, WithH265QpsAreThoseNearest) {
+  const KeyframePlanner planner({.codec = VideoCodec::kH265, .aq_strength = 0}, 64, 16);
+  const QpMap qp = planner.PlanWanted(MakeGreyFrame(64, 16),
+                                      Grid<float>(4, 1, std::vector<float>{30, 31, 32.4f, 33}));
+  EXPECT_EQ(qp, QpMap(4, 1, {30, 31, 32, 33}));
+}
+
+// What is flat shows errors, and hides fewer.
+TEST(KeyframePlannerTest, FlatMacroblocksAreCodedFiner) {
+  const KeyframePlanner planner({.aq_strength = 1}, 64, 32);
+  const Frame grey = MakeGreyFrame(64, 32);
+  Frame half(64, 32, grey.color());
+  for (int p = 0; p < 3; ++p) {
+    const auto plane = grey.plane(p);
+    for (int y = 0; y < plane.height; ++y) {
+      for (int x = 0; x < plane.width; ++x) {
+        const bool busy = p == 0 && x >= 32 && (x + y) % 2 == 0;
+        half.MutablePlane(p)[ptrdiff_t{half.plane(p).stride} * y + x] =
+            busy ? uint8_t{250} : plane.At(x, y);
+      }
+    }
+  }
+  const QpMap qp = planner.PlanWanted(half, Grid<float>(4, 2, 30.0f));
+  EXPECT_LT(qp(0, 0), qp(3, 0));
+}
+
 TEST(KeyframePlannerTest, EveryQpHasTheSameParity) {
   KeyframePlanner planner({.aq_strength = 0.6}, 64, 64);
   LevelMap levels(4, 4);

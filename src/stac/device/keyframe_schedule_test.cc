@@ -71,6 +71,48 @@ TEST(KeyframeScheduleTest, ADroppedKeyframeIsNotReplacedUntilOlderOnesAreAnswere
   EXPECT_TRUE(schedule.Due(20 * kFrame, kFps));
 }
 
+TEST(KeyframeScheduleTest, WhoFellBehindDoesNotCatchUpInABurst) {
+  KeyframeSchedule schedule({.keyframe_fps = 5});
+  schedule.OnPlanned(0, 0, 0);
+  schedule.OnAnswered(0, 20 * kFrame, 10);
+  ASSERT_TRUE(schedule.Due(20 * kFrame, kFps));
+  schedule.OnPlanned(20, 20 * kFrame, 20 * kFrame);
+  schedule.OnAnswered(20, 20 * kFrame, 10);
+  EXPECT_FALSE(schedule.Due(21 * kFrame, kFps));
+  EXPECT_TRUE(schedule.Due(22 * kFrame, kFps));
+}
+
+TEST(KeyframeScheduleTest, AnAnswerStandsForOlderOnesToo) {
+  KeyframeSchedule schedule({.keyframe_fps = 0, .max_unanswered = 3});
+  for (FrameId id = 0; id < 3; ++id) schedule.OnPlanned(id, id * kFrame, id * kFrame);
+  schedule.OnAnswered(1, 3 * kFrame, 10);
+  EXPECT_EQ(schedule.unanswered(), 1);
+}
+
+TEST(KeyframeScheduleTest, OldRoundTripsAreForgotten) {
+  KeyframeSchedule schedule({.keyframe_fps = 0, .max_unanswered = 4});
+  FrameId id = 0;
+  const auto answer_after = [&](Micros turnaround) {
+    schedule.OnPlanned(id, 0, 0);
+    schedule.OnAnswered(id++, turnaround, 100);
+  };
+  answer_after(100'000);
+  EXPECT_EQ(schedule.window(), 1);
+  for (int i = 0; i < 15; ++i) answer_after(400'000);
+  EXPECT_EQ(schedule.window(), 1);  // the short one was not by chance, perhaps
+  answer_after(400'000);
+  EXPECT_EQ(schedule.window(), 4);
+}
+
+TEST(KeyframeScheduleTest, ANewLinkBeginsAnew) {
+  KeyframeSchedule schedule({.keyframe_fps = 2});
+  schedule.OnPlanned(0, 0, 0);
+  EXPECT_FALSE(schedule.Due(kFrame, kFps));
+  schedule.Reset();
+  EXPECT_EQ(schedule.unanswered(), 0);
+  EXPECT_TRUE(schedule.Due(kFrame, kFps));
+}
+
 TEST(KeyframeScheduleTest, UnansweredKeyframesExpire) {
   KeyframeSchedule schedule({.keyframe_fps = 0, .answer_timeout = 1'000'000});
   schedule.OnPlanned(3, 0, 0);

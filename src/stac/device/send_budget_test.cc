@@ -54,6 +54,26 @@ TEST(SendBudgetTest, WhereAllAreCodedAloneTheLastOneCounts) {
   EXPECT_TRUE(budget.Allows(60'000, 30));  // 30 of 31
 }
 
+TEST(SendBudgetTest, AnIdrBetweenOthersSaysNothingAgain) {
+  SendBudget budget;
+  budget.StartSegment(0, 1000);
+  budget.OnCoded(1250, 30, false);  // 10 kb
+  for (int i = 0; i < 2; ++i) {
+    budget.OnCoded(12'500, 30, true);  // 100 kb
+    budget.OnCoded(1250, 30, false);
+  }
+  EXPECT_TRUE(budget.Allows(0, 30));  // 230 and 10 of 250
+}
+
+TEST(SendBudgetTest, KeyframesBeforeAreExpectedAtTheQpOfNow) {
+  SendBudget budget;
+  budget.StartSegment(0, 100);
+  budget.OnCoded(2500, 24, false);           // 20 kb, or 10 at QP 30
+  budget.OnCoded(1250, 30, false);           // 10 kb, so 10 are expected next, of 30 in all
+  EXPECT_FALSE(budget.Allows(140'000, 30));  // 39
+  EXPECT_TRUE(budget.Allows(160'000, 30));   // 41
+}
+
 TEST(SendBudgetTest, ASmallerPictureIsExpectedToNeedLess) {
   SendBudget budget;
   budget.StartSegment(0, 100);

@@ -52,6 +52,22 @@ TEST(FitBlockMotionTest, OnlyBoundariesNeedMotion) {
   EXPECT_LT(EncodeMotion(motion, nullptr).size(), 20u);
 }
 
+TEST(FitBlockMotionTest, ShiftsAreTheNearestWholeOnes) {
+  const LabelMap then = Disc(320, 192, 100, 90), now = Disc(320, 192, 103, 87);
+  const BlockMotion motion =
+      FitBlockMotion(then, now, Uniform(320, 192, {-2.6f, 2.6f}), nullptr, 0);
+  LabelMap moved;
+  MoveLabels(then, motion, moved);
+  EXPECT_EQ(moved, now);
+  int with_motion = 0;
+  for (const Shift& shift : motion.then_from_now) {
+    if (shift == Shift{0, 0}) continue;
+    ++with_motion;
+    EXPECT_EQ(shift, (Shift{-3, 3}));
+  }
+  EXPECT_GT(with_motion, 0);
+}
+
 TEST(FitBlockMotionTest, ToleratesWhatItMay) {
   const LabelMap then = Disc(320, 192, 100, 90), now = Disc(320, 192, 101, 90);
   const FlowField flow = Uniform(320, 192, {-1, 0});

@@ -97,8 +97,11 @@ TEST(MotionChainTest, AnchorsComeAndGo) {
   EXPECT_NE(chain.Find(4), nullptr);
   chain.AddAnchor(5, 32, 32, 2);
   EXPECT_EQ(chain.Find(5)->then_from_now(5, 5), (Vec2{}));  // not what its memory held before
-  chain.Clear();
+  chain.Drop(4);
   EXPECT_EQ(chain.Find(4), nullptr);
+  EXPECT_NE(chain.Find(5), nullptr);
+  chain.Clear();
+  EXPECT_EQ(chain.Find(5), nullptr);
 }
 
 TEST(MotionChainTest, SteadyStateAllocatesNothing) {

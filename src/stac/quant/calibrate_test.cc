@@ -152,6 +152,9 @@ TEST(BudgetTest, BudgetAndBaseQpAreInverse) {
   const RegionGrid regions{480, 352, 32};
   EXPECT_NEAR(BudgetOfBaseQp(profile, profile.min_qp, regions), 1e-7 * 30 * 22, 1e-15);
   EXPECT_NEAR(BudgetOfBaseQp(profile, profile.min_qp + 6, regions), 2e-7 * 30 * 22, 1e-15);
+  profile.pixel_count = 0;  // a profile that was not calibrated
+  EXPECT_NEAR(BudgetOfBaseQp(profile, profile.min_qp, regions), 1e-7 * 30 * 22, 1e-15);
+  profile.pixel_count = 480 * 352;
   EXPECT_NEAR(BaseQpOfBudget(profile, BudgetOfBaseQp(profile, 31.5, regions), regions), 31.5, 1e-9);
   // The same loss at twice the size needs the same QP.
   EXPECT_NEAR(BudgetOfBaseQp(profile, 30, {960, 704, 16}), BudgetOfBaseQp(profile, 30, regions),

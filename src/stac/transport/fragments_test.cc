@@ -42,6 +42,7 @@ TEST(FragmentsTest, HostilePacketsAreErrors) {
   EXPECT_FALSE(add({1, 0, 0}));
   EXPECT_FALSE(add({0, 0, 0, 0}));
   EXPECT_FALSE(add({101, 0, 0, 0, 1}));
+  EXPECT_TRUE(add({100, 0, 0, 0, 1}));
   EXPECT_FALSE(add({0xFF, 0xFF, 0xFF, 0xFF, 1}));
   EXPECT_FALSE(add({1, 0, 0, 0, 1, 2}));
   EXPECT_TRUE(add({2, 0, 0, 0, 1, 2}));

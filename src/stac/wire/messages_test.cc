@@ -214,7 +214,28 @@ TEST(MessagesTest, ValidateNamesTheLimit) {
     EXPECT_FALSE(Validate(Levels{.base_qp = bad, .coded = {1}})) << bad;
     EXPECT_FALSE(Validate(Configuration{.keyframe_fps = bad})) << bad;
   }
+  EXPECT_FALSE(ValidateWith(GoodHello(), [](Hello& m) { m.profile_hash = std::string(65, 'a'); }));
+  EXPECT_TRUE(ValidateWith(GoodHello(), [](Hello& m) { m.profile_hash = std::string(64, 'a'); }));
+  EXPECT_FALSE(ValidateWith(GoodHello(), [](Hello& m) { m.profile_hash = "xyz"; }));
+  EXPECT_FALSE(ValidateWith(GoodHello(), [](Hello& m) { m.region_size = 1040; }));
+  EXPECT_FALSE(ValidateWith(GoodHello(), [](Hello& m) { m.region_size = 24; }));
+  EXPECT_TRUE(ValidateWith(GoodHello(), [](Hello& m) { m.region_size = 1024; }));
+  EXPECT_TRUE(Validate(Levels{.base_qp = 71, .coded = {1}}));
+  EXPECT_FALSE(Validate(Levels{.base_qp = 71.5, .coded = {1}}));
+  EXPECT_FALSE(Validate(Configuration{.base_qp = 71.5}));
+  EXPECT_TRUE(Validate(Configuration{.keyframe_fps = 1000}));
+  EXPECT_FALSE(Validate(Configuration{.keyframe_fps = 1001}));
+  EXPECT_FALSE(Validate(Welcome{.class_count = 2, .max_keyframe_fps = -1}));
+  EXPECT_FALSE(Validate(Welcome{.class_count = 2, .max_keyframe_fps = nan}));
+  EXPECT_FALSE(Validate(Welcome{.class_count = 2, .profile_json = "\x01"}));
   EXPECT_FALSE(Validate(ServerStats{.queue = -1}));
+  EXPECT_FALSE(Validate(ServerStats{.queue = 1'000'001}));
+  EXPECT_FALSE(Validate(ServerStats{.decode_ms = -1}));
+  EXPECT_FALSE(Validate(ServerStats{.forward_ms = nan}));
+  EXPECT_FALSE(Validate(ServerStats{.gradient_ms = inf}));
+  EXPECT_FALSE(Validate(CodedFrame{.capture_time = -(Micros{1} << 61), .access_unit = {1}}));
+  EXPECT_FALSE(Validate(CodedFrame{.frame = 3, .access_unit = {1}, .held = 4}));
+  EXPECT_FALSE(Validate(Labels{.frame = 3, .previous = 4, .coded = {1}}));
   EXPECT_FALSE(Validate(Labels{.frame = 1}));  // empty map
   EXPECT_TRUE(Validate(Levels{.frame = 1}));   // the device keeps its own
   EXPECT_FALSE(Validate(CodedFrame{.frame = 1}));
@@ -244,6 +265,14 @@ TEST(MessagesTest, LongAndDirtyReasonsAreCleanedNotRefused) {
   EXPECT_EQ(reason.size(), kMaxTextCharacters);
 }
 
+TEST(MessagesTest, ErrorsOfAServerAreCleanedNotRefused) {
+  const auto parsed = Parse(Serialize(ServerStats{.error = "bad\x1B[2J" + std::string(5000, 'x')}));
+  ASSERT_TRUE(parsed.has_value());
+  const std::string& error = std::get<ServerStats>(*parsed).error;
+  EXPECT_THAT(error, testing::StartsWith("bad?[2Jxxx"));
+  EXPECT_EQ(error.size(), kMaxTextCharacters);
+}
+
 TEST(MessagesTest, ANetworkMayBeCalledAsItsFileIs) {
   const auto parsed =
       Parse(Serialize(Welcome{.network = "net\xFF" + std::string(100, 'x'), .class_count = 2}));
@@ -262,6 +291,10 @@ TEST(TextTest, OnlyWellFormedUtf8Passes) {
   EXPECT_TRUE(CheckText("a\tb", "t", 10, true));
   EXPECT_EQ(CleanText("\u00FC\x1B[31m\xFF", 100), "\u00FC?[31m?");
   EXPECT_EQ(CleanText("\u00FC\u00FC\u00FC", 2), "\u00FC\u00FC");
+  EXPECT_EQ(CleanText("a\x7F"
+                      "b",
+                      100),
+            "a?b");
 }
 
 }  // namespace
