@@ -51,6 +51,8 @@ refused "--max-keyframe-fps" server --network /no.stacnet --max-keyframe-fps -1
 refused "--max-keyframe-fps is nan" server --network /no.stacnet --max-keyframe-fps nan
 refused "no.stacnet" server --network /no.stacnet
 refused "h266" demo --codec h266
+refused "loud" --log-level loud demo
+if "$stac" --help >/dev/full 2>"$folder/log"; then fail "help that nobody got is a success"; fi
 
 refused "--coarser is nan" device --input synthetic:64x64@10 --coarser nan
 odd=$folder/str$(printf '\337')e

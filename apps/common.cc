@@ -3,6 +3,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 
 #include "command.h"
 
@@ -24,6 +25,20 @@ void RefuseNan(const CLI::App& command) {
   }
 }
 
+// Whoever asks again two seconds later does not want to wait for an orderly end. (Terminals and
+// parents may ask once each.)
+void Stop(int signal) {
+  static volatile std::sig_atomic_t first = 0;
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  if (!stop_requested.exchange(true)) {
+    first = static_cast<std::sig_atomic_t>(now.tv_sec);
+  } else if (now.tv_sec - first > 2) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
 }  // namespace
 
 CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& description,
@@ -32,9 +47,7 @@ CLI::App* AddCommand(CLI::App& app, const std::string& name, const std::string& 
   command->footer("Examples:\n" + examples);
   command->callback([command, run = std::move(run)] {
     RefuseNan(*command);
-    for (const int signal : {SIGINT, SIGTERM}) {
-      std::signal(signal, [](int) { stop_requested = true; });
-    }
+    for (const int signal : {SIGINT, SIGTERM}) std::signal(signal, Stop);
     const Status status = run();
     if (!status) throw CLI::RuntimeError(status.error().message, 1);
   });

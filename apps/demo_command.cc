@@ -1,8 +1,12 @@
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -55,6 +59,16 @@ Result<int> WaitForPort(ChildProcess& server, const fs::path& port_file) {
   }
   if (stop_requested) return Fail("interrupted before the server was ready");
   return Fail("the server was not ready within two minutes");
+}
+
+// Two demos in one folder would mix what they write. Held until the process ends.
+Status LockFolder(const fs::path& out) {
+  const fs::path file = out / "demo.lock";
+  const int lock = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock < 0) return Fail("cannot write {}: {}", file.string(), std::strerror(errno));
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0) return OkStatus();
+  close(lock);
+  return Fail("another demo writes into {}: choose another --out", out.string());
 }
 
 Status Stream(const Options& options, const fs::path& out) {
@@ -143,6 +157,7 @@ Status RunDemo(Options options) {
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<FrameSource> source, OpenSource(options.input));
   source.reset();
   STAC_RETURN_IF_ERROR(MakeFolder(out));
+  STAC_RETURN_IF_ERROR(LockFolder(out));
   STAC_RETURN_IF_ERROR(RemoveOldLabels(out));
 
   spdlog::info("1/3 streaming {} s of {} (server and device, SRT on loopback)", options.seconds,

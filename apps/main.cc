@@ -23,7 +23,8 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", stac::CodeRevision());
   app.require_subcommand(1);
   std::string log_level = "info";
-  app.add_option("--log-level", log_level, "trace, debug, info, warn, error or off")
+  app.add_option("--log-level", log_level, "How much is told on standard error")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error", "off"}))
       ->capture_default_str();
   app.fallthrough();
   app.parse_complete_callback([&] { stac::SetUpLogging(log_level); });
@@ -51,7 +52,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "stac: %s\n", error.what());
     return error.get_exit_code();
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    if (const int code = app.exit(error); code != 0) return code;  // 0: help, the version
   } catch (const std::exception& error) {
     std::fprintf(stderr, "stac: unexpected failure: %s\n", error.what());
     return 1;

@@ -46,8 +46,8 @@ build() {
   shift 2
   if [ ! -f "$folder/build.ninja" ]; then
     echo "configuring $folder"
-    cmake --preset "$preset" >"$folder.log" 2>&1 || { cat "$folder.log"; exit 1; }
-    mv "$folder.log" "$folder/configure.log"
+    mkdir -p "$folder"
+    cmake --preset "$preset" >"$folder/configure.log" 2>&1 || { cat "$folder/configure.log"; exit 1; }
   fi
   if [ -t 1 ]; then
     ninja -C "$folder" "$@" || exit 1
