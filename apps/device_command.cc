@@ -152,9 +152,8 @@ void AddDeviceCommand(CLI::App& app) {
       "  stac device --input street.mp4 --server edge.example:7331 --labels out/labels\n"
       "  stac device --input /dev/video0 --keyframe-fps 5 --labels - | my_consumer\n"
       "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n\n"
-      "With --consumer server the server keeps labels if it has --labels FOLDER. Passphrases have "
-      "10\n"
-      "to 79 characters, in the first line of the file, the same at both ends.",
+      "With --consumer server the server keeps labels if it has --labels FOLDER.\n"
+      "A passphrase is the first line of its file, 10 to 79 characters, the same at both ends.",
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
   const auto configured = [options](const std::string&) { options->configured = true; };
