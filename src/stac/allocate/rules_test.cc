@@ -170,6 +170,18 @@ TEST(TwoLevelsTest, ChoosesTheMostSensitiveFractionInRasterOrder) {
   for (const uint8_t level : TwoLevels(s, 30, 8, -1, ladder)) EXPECT_EQ(ladder.Qp(level), 38);
 }
 
+// Between rows 17 and 18: two pixels up is row 15, of the regions above.
+TEST(BoundaryLevelsTest, TheDistanceReachesIntoTheRegionsAbove) {
+  LabelMap labels(32, 48, 0);
+  for (int y = 18; y < 48; ++y) {
+    for (int x = 0; x < 32; ++x) labels(x, y) = 1;
+  }
+  const LevelLadder ladder(2, 30, 38);
+  const RegionGrid regions{32, 48, 16};
+  EXPECT_EQ(BoundaryLevels(labels, 2, 30, 8, regions, ladder), LevelMap(2, 3, {0, 0, 0, 0, 1, 1}));
+  EXPECT_EQ(BoundaryLevels(labels, 1, 30, 8, regions, ladder), LevelMap(2, 3, {1, 1, 0, 0, 1, 1}));
+}
+
 TEST(BoundaryLevelsTest, AgreesWithTheDefinitionOnRandomSegments) {
   const LevelLadder ladder(42, 10, 51);
   std::mt19937 random(4);

@@ -58,6 +58,16 @@ TEST(FlowGovernorTest, BecomesFinerAgainWhenTheLoadIsGone) {
   EXPECT_EQ(Settle(governor, 10, 1), 4);
 }
 
+TEST(FlowGovernorTest, HoweverOftenItWasDisappointedItTriesAgain) {
+  FlowGovernor governor({}, 33);
+  for (int round = 0; round < 20; ++round) {
+    ASSERT_EQ(Settle(governor, 30, 3), 8);
+    int calm = 0;
+    while (governor.grid() == 8 && calm < 5000) Settle(governor, 5, 1), ++calm;
+    ASSERT_LT(calm, 5000) << round;
+  }
+}
+
 TEST(FlowGovernorTest, DoesNotTryWhatCannotFit) {
   FlowGovernor governor({}, 33);
   EXPECT_EQ(Settle(governor, 22, 3), 8);  // 24 ms are above 0.7 of 33 ms and above 0.6

@@ -80,6 +80,22 @@ TEST(CalibratorTest, AveragesAreWorkedOutByHand) {
   EXPECT_EQ(profile->pixel_count, (1024 + 2048 + 1024) / 3);
 }
 
+TEST(CalibratorTest, AProfileSaysWhatItIsOf) {
+  ConstantSegmenter segmenter(1);
+  Calibrator calibrator(segmenter, {.max_qp = 40});
+  Frame frame(32, 32, {ColorMatrix::kBt601, ColorRange::kFull});
+  for (int p = 0; p < 3; ++p) {
+    std::fill_n(frame.MutablePlane(p), ptrdiff_t{frame.plane(p).stride} * frame.plane(p).height,
+                uint8_t{99});
+  }
+  calibrator.BeginClip("a");
+  ASSERT_TRUE(calibrator.Add(frame));
+  const auto profile = calibrator.Finish();
+  ASSERT_TRUE(profile) << profile.error().message;
+  EXPECT_EQ(profile->max_qp, 40);
+  EXPECT_EQ(profile->color, frame.color());
+}
+
 TEST(CalibratorTest, RefusesWhatGivesNoProfile) {
   ConstantSegmenter blind(0);
   Calibrator nothing(blind);
