@@ -104,6 +104,9 @@ class RecordedDevice {
     (void)link.Send(Serialize(Configuration{.keyframe_fps = outcome.granted_fps}), 0);
     FrameId frame = 0;
     std::map<FrameId, Micros> sent;
+    const auto starting = [&](Micros now) {
+      return now < start + static_cast<Micros>(kWarmUpSeconds * 1e6);
+    };
     for (Micros next = start; clock_.Now() < end && link.up() && !stop_requested;) {
       while (auto received = link.Receive()) {
         if (!*received) break;
@@ -114,14 +117,13 @@ class RecordedDevice {
         const Micros now = clock_.Now();
         const Micros turnaround = now - sent[stats->frame];
         sent.erase(stats->frame);
-        const bool starting = now < start + static_cast<Micros>(kWarmUpSeconds * 1e6);
         if (stats->dropped()) {
           schedule.OnDropped(stats->frame);
-          if (!starting) ++outcome.dropped;
+          if (!starting(now)) ++outcome.dropped;
           continue;
         }
         schedule.OnAnswered(stats->frame, now, stats->processing_ms);
-        if (starting) continue;
+        if (starting(now)) continue;
         if (!stats->error.empty()) {
           ++outcome.failed;
           continue;
@@ -132,7 +134,7 @@ class RecordedDevice {
       const Micros now = clock_.Now();
       for (const FrameId lost : schedule.ExpireUnanswered(now)) {
         sent.erase(lost);
-        ++outcome.unanswered;
+        if (!starting(now)) ++outcome.unanswered;
       }
       if (now < next) {
         link.Wait(std::min(next - now, kLongestWait));

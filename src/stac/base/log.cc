@@ -8,8 +8,7 @@ void SetUpLogging(const std::string& level) {
   auto logger = spdlog::get("stac");
   if (!logger) logger = spdlog::stderr_color_mt("stac");
   logger->set_pattern("%H:%M:%S.%e %^%l%$ %v");
-  const auto parsed = spdlog::level::from_str(level);
-  logger->set_level(parsed == spdlog::level::off && level != "off" ? spdlog::level::info : parsed);
+  logger->set_level(spdlog::level::from_str(level));
   spdlog::set_default_logger(logger);
 }
 

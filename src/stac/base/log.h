@@ -7,7 +7,7 @@
 namespace stac {
 
 // Log lines go to standard error as "time level message"; standard output is for results.
-// level: trace, debug, info, warn, error or off. Unknown levels mean info.
+// level: trace, debug, info, warn, error or off.
 void SetUpLogging(const std::string& level);
 
 }  // namespace stac

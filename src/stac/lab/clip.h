@@ -19,7 +19,7 @@ struct Clip {
   std::vector<Frame> frames;           // ids 0, 1, ...; times in steps of 1 / fps
   std::string human;                   // kind of human labels (label_mapping.h); empty: none
   std::vector<LabelMap> human_labels;  // as many as frames, or none
-  std::string hash;                    // of all samples, the colour and the rate
+  std::string hash;                    // of all samples, human labels, the colour and the rate
   int width() const { return frames.front().width(); }
   int height() const { return frames.front().height(); }
   double seconds() const { return static_cast<double>(frames.size()) / fps; }

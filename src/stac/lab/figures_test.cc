@@ -88,6 +88,9 @@ TEST(Figures, SaysWhatIsMissing) {
   EXPECT_FALSE(DrawFigures({.folder = folder}).has_value());
   ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string_view(kSpec)).has_value());
   EXPECT_THAT(DrawFigures({.folder = folder}).error().message, HasSubstr("run stac evaluate"));
+  ASSERT_TRUE(WriteFile(folder / "spec.toml", std::string(kSpec) + "figure = \"loss-gap\"\n"));
+  ASSERT_TRUE(WriteFile(folder / "analysis.csv", std::string_view("network,clip,qp\nn,c,30\n")));
+  EXPECT_THAT(DrawFigures({.folder = folder}).error().message, HasSubstr("has no column 'frame'"));
 }
 
 TEST(AnalysisSummary, SaysWhatASearchSaves) {

@@ -14,10 +14,10 @@ namespace stac {
 struct PointIdentity {
   std::string spec;  // canonical text of the system
   std::string network_hash;
-  std::string clip_hash;  // of all frames, so size, length and step are in it
+  std::string clip_hash;  // of all frames and human labels, so size, length and step are in it
   std::string profile_hash;
   uint64_t seed = 0;
-  std::string options;  // anything else that changes numbers, for example thread counts
+  std::string options;  // anything else that makes it another point: names, thread counts
 };
 // 16 hexadecimal digits.
 std::string PointKey(const PointIdentity& identity);
