@@ -9,9 +9,8 @@
 
 namespace stac {
 
-// There and back by way of page-locked memory, which a GPU reads and fills several times faster. On
-// the CPU: the values as they are, from OnHost contiguous.
-at::Tensor OnDevice(const at::Tensor& values, const at::Device& device);
+// By way of page-locked memory, which a GPU fills several times faster. On the CPU: the values as
+// they are, contiguous.
 at::Tensor OnHost(const at::Tensor& values);
 
 // The samples of a frame as floating-point numbers 0..255.
@@ -27,6 +26,8 @@ FramePlanes PlanesFromFrame(const Frame& frame, const at::TensorOptions& options
 // still sensitive, since coding moves it back into the range as easily as further out, and the
 // true one-sided gradient of zero would leave bright sky and black shadows unprotected.
 at::Tensor RgbFromPlanes(const FramePlanes& planes, const ColorSpec& color);
+// The same of a frame's planes, up to rounding; not differentiable.
+at::Tensor RgbTensor(const Frame& frame, const at::TensorOptions& options);
 
 // The objective's value for backward pass `pass` on logits [1,C,H,W]; a differentiable scalar.
 // kProjection: the sum over pixels p and classes c of r(c, p) * softmax(logits)(c, p), with r a
@@ -60,22 +61,29 @@ LabelMap LabelsFromLogits(const at::Tensor& logits);
 LabelMap LabelsOfEnlarged(const at::Tensor& logits, const Enlargement& enlargement, int width,
                           int height);
 
-// From the gradient at the network's input, [1,3,h,w], to that of the samples of a frame of width x
-// height: what differentiating RgbFromPlanes gives, in one pass instead of one for each of its
-// steps. The input is the frame's RGB, averaged over squares of `downscale` (1, 2, 4) pixels, with
-// the last column and row repeated as far as it is larger. `by_rgb` may be overwritten. Without
-// `chroma`, cb and cr are empty.
-InputGradient GradientFromRgb(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
-                              int downscale, bool chroma);
+// How a network's input, [1,3,h,w], is made of a frame: its RGB, averaged over squares of
+// `downscale` (1, 2, 4) pixels, with the last column and row repeated as far as the input is
+// larger.
+struct InputSource {
+  ColorSpec color;
+  int width, height;  // of the frame
+  int downscale = 1;
+};
+
+// From the gradient at the input, times `factor`, to that of the samples: what differentiating
+// RgbFromPlanes gives, in one pass instead of one for each of its steps. `by_rgb` may be
+// overwritten. Without `chroma`, cb and cr are empty.
+InputGradient GradientFromRgb(at::Tensor by_rgb, const InputSource& source, double factor,
+                              bool chroma);
 // The same where `by_rgb` lies, in steps of ATen: what GradientFromRgb does on a GPU, so that
 // planes come back instead of three floats for each pixel. Without `chroma`, that is undefined.
-FramePlanes PlaneGradients(at::Tensor by_rgb, const ColorSpec& color, int width, int height,
-                           int downscale, bool chroma);
+FramePlanes PlaneGradients(at::Tensor by_rgb, const InputSource& source, double factor,
+                           bool chroma);
 
 // Adds what the gradients of one pass, as PlaneGradients has them, sum up to over regions, where
 // `by_rgb` lies; only the sums, a number for each region, come back. Empty sums become as many as
 // there are regions.
-void AddRegionSums(at::Tensor by_rgb, const ColorSpec& color, int width, int height, int downscale,
+void AddRegionSums(at::Tensor by_rgb, const InputSource& source, double factor,
                    const RegionSums& wanted, Grid<float>& sums);
 
 }  // namespace stac

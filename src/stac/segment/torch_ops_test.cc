@@ -66,6 +66,19 @@ TEST(RgbFromPlanesTest, EqualsThePictureConversionWithinRounding) {
   }
 }
 
+TEST(RgbTensorTest, EqualsTheStepsOfIt) {
+  for (const ColorSpec& color : kSpecs) {
+    for (const auto& [width, height] :
+         {std::pair(48, 32), std::pair(1030, 66), std::pair(16, 16)}) {
+      const Frame frame = RandomFrame(width, height, color, 0, 255);
+      const auto steps = RgbFromPlanes(PlanesFromFrame(frame, at::kDouble), color);
+      const auto rgb = RgbTensor(frame, at::kFloat);
+      ASSERT_EQ(rgb.sizes(), steps.sizes());
+      EXPECT_LT((rgb - steps).abs().max().item().toDouble(), 1e-6) << ToString(color);
+    }
+  }
+}
+
 TEST(RgbFromPlanesTest, WhiteAndBlackAreExact) {
   for (const ColorSpec& color : kSpecs) {
     const bool limited = color.range == ColorRange::kLimited;
@@ -102,8 +115,8 @@ TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
       at::manual_seed(5);
       const auto by_rgb = at::randn(padded.sizes(), at::kDouble);
       const auto plain = torch::autograd::grad({padded}, {planes.luma, planes.chroma}, {by_rgb});
-      const InputGradient gradient =
-          GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/true);
+      const InputSource source = {color, 38, 30, downscale};
+      const InputGradient gradient = GradientFromRgb(by_rgb / 3, source, 3, /*chroma=*/true);
       const auto difference = [](const Grid<float>& grid, const at::Tensor& expected) {
         const auto values =
             at::from_blob(const_cast<float*>(grid.data()), {grid.height(), grid.width()});
@@ -113,17 +126,14 @@ TEST(GradientFromRgbTest, EqualsThePlainBackwardPass) {
       EXPECT_LT(difference(gradient.cb, plain[1][0][0]), 1e-6) << downscale;
       EXPECT_LT(difference(gradient.cr, plain[1][0][1]), 1e-6) << downscale;
 
-      const InputGradient luma_only =
-          GradientFromRgb(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/false);
+      const InputGradient luma_only = GradientFromRgb(by_rgb / 3, source, 3, /*chroma=*/false);
       EXPECT_EQ(luma_only.y, gradient.y);
       EXPECT_TRUE(luma_only.cb.empty() && luma_only.cr.empty());
 
-      const FramePlanes planes_of_gradient =
-          PlaneGradients(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/true);
+      const FramePlanes planes_of_gradient = PlaneGradients(by_rgb / 3, source, 3, /*chroma=*/true);
       EXPECT_TRUE(at::allclose(planes_of_gradient.luma, plain[0], 0, 1e-6)) << downscale;
       EXPECT_TRUE(at::allclose(planes_of_gradient.chroma, plain[1], 0, 1e-6)) << downscale;
-      EXPECT_FALSE(PlaneGradients(by_rgb.clone(), color, 38, 30, downscale, /*chroma=*/false)
-                       .chroma.defined());
+      EXPECT_FALSE(PlaneGradients(by_rgb / 3, source, 3, /*chroma=*/false).chroma.defined());
     }
   }
 }
@@ -155,15 +165,15 @@ TEST(RegionSumsTest, AreWhatTheGradientsSumUpTo) {
   at::manual_seed(11);
   const ColorSpec color{ColorMatrix::kBt601, ColorRange::kFull};
   const int width = 70, height = 38;
+  const InputSource source = {color, width, height};
   const auto by_rgb = at::randn({1, 3, 40, 72});
-  const InputGradient gradient =
-      GradientFromRgb(by_rgb.clone(), color, width, height, 1, /*chroma=*/true);
+  const InputGradient gradient = GradientFromRgb(by_rgb.clone(), source, 1, /*chroma=*/true);
   // The last one is far larger than the frame.
   for (const RegionSums& wanted :
        {RegionSums{16, 8, 0}, {16, 4, 0.5}, {32, 8, 0.25}, {1 << 30, 8, 1}}) {
     Grid<float> sums;
     for (int pass = 0; pass < 2; ++pass) {
-      AddRegionSums(by_rgb.clone(), color, width, height, 1, wanted, sums);
+      AddRegionSums(by_rgb / 3, source, 3, wanted, sums);
     }
     const int size = wanted.region_size, half = size / 2;
     ASSERT_TRUE(sums.SameSize((width - 1) / size + 1, (height - 1) / size + 1));

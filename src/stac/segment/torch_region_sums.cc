@@ -38,14 +38,13 @@ at::Tensor PlaneSums(const at::Tensor& plane, int64_t block, int64_t region) {
 
 }  // namespace
 
-void AddRegionSums(at::Tensor by_rgb, const ColorSpec& color, int width, int height, int downscale,
+void AddRegionSums(at::Tensor by_rgb, const InputSource& source, double factor,
                    const RegionSums& wanted, Grid<float>& sums) {
   STAC_CHECK(wanted.block_size == 4 || wanted.block_size == 8);
   STAC_CHECK(wanted.region_size > 0 && wanted.region_size % 16 == 0);
   at::NoGradGuard no_gradient;
   const bool chroma = wanted.chroma_weight > 0;
-  const FramePlanes planes =
-      PlaneGradients(std::move(by_rgb), color, width, height, downscale, chroma);
+  const FramePlanes planes = PlaneGradients(std::move(by_rgb), source, factor, chroma);
   auto total = PlaneSums(planes.luma[0][0], wanted.block_size, wanted.region_size);
   for (int64_t i = 0; chroma && i < 2; ++i) {
     total = total + PlaneSums(planes.chroma[0][i], wanted.block_size, wanted.region_size / 2) *

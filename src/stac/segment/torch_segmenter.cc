@@ -52,11 +52,6 @@ class OnStream {
   c10::OptionalStreamGuard guard_;
 };
 
-// A multiplication by 1 would still be a pass over the values.
-at::Tensor Times(const at::Tensor& values, double factor) {
-  return factor == 1 ? values : values * factor;
-}
-
 // Infinite and undefined numbers have all bits of the exponent set. Integers, so that it takes no
 // time worth mentioning.
 bool AllFinite(const Grid<float>& values) {
@@ -130,8 +125,8 @@ class TorchSegmenter final : public Segmenter {
                                     const Objective* objective);
   void AddGradients(const Frame& frame, const at::Tensor& rgb, const Objective& objective,
                     Segmentation& result);
-  void AddGradient(at::Tensor by_rgb, const Frame& frame, const Objective& objective,
-                   Segmentation& result) const;
+  void AddGradient(at::Tensor by_rgb, double magnified, const Frame& frame,
+                   const Objective& objective, Segmentation& result) const;
   double Magnification(double count, const Objective& objective) const;
   at::Tensor Padded(const at::Tensor& rgb);
   NetworkAnswer Answer(const at::Tensor& padded, const at::Tensor& rgb) const;
@@ -243,7 +238,7 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
   at::NoGradGuard no_gradient;
   std::vector<at::Tensor> pictures;
   for (const Frame* frame : frames) {
-    pictures.push_back(RgbFromPlanes(PlanesFromFrame(*frame, tensor_options_), frame->color()));
+    pictures.push_back(RgbTensor(*frame, tensor_options_));
   }
   const auto input =
       Padded(at::cat(pictures)).detach().set_requires_grad(/*requires_grad=*/objective != nullptr);
@@ -265,11 +260,10 @@ std::vector<Segmentation> TorchSegmenter::OnePass(std::span<const Frame* const> 
     by_logits.push_back(loss.by_logits);
   }
   const auto by_input =
-      Times(torch::autograd::grad({answer.LossLogits()}, {input}, {at::cat(by_logits)}).front(),
-            1 / magnified);
+      torch::autograd::grad({answer.LossLogits()}, {input}, {at::cat(by_logits)}).front();
   for (int64_t i = 0; i < count; ++i) {
     results[i].objective = values[i].item().toDouble();
-    AddGradient(by_input.narrow(0, i, 1), first, *objective, results[i]);
+    AddGradient(by_input.narrow(0, i, 1), magnified, first, *objective, results[i]);
   }
   const double gradient_ms = watch.Lap() / static_cast<double>(count);
   for (Segmentation& result : results) result.gradient_ms = gradient_ms;
@@ -284,7 +278,7 @@ Result<Segmentation> TorchSegmenter::Process(const Frame& frame, const Objective
   try {
     at::NoGradGuard no_gradient;
     const Stopwatch watch;
-    const auto rgb = RgbFromPlanes(PlanesFromFrame(frame, tensor_options_), frame.color());
+    const auto rgb = RgbTensor(frame, tensor_options_);
     if (objective == nullptr || options_.gradient_downscale > 1) {
       result.labels = Answer(Padded(rgb), rgb).Labels(0);
       result.forward_ms = watch.Milliseconds();
@@ -320,7 +314,7 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   const auto seen = downscale > 1 ? at::avg_pool2d(rgb, {downscale, downscale}) : rgb;
   const auto input = Padded(seen).detach().set_requires_grad(true);
   const auto add = [&](const torch::autograd::variable_list& by_input, double magnified) {
-    AddGradient(Times(by_input.front(), 1 / magnified), frame, objective, result);
+    AddGradient(by_input.front(), magnified, frame, objective, result);
   };
   at::AutoGradMode with_gradient(true);
   const NetworkAnswer answer = Answer(input, seen);
@@ -352,17 +346,18 @@ void TorchSegmenter::AddGradients(const Frame& frame, const at::Tensor& rgb,
   result.gradient_ms = watch.Milliseconds();
 }
 
-// One pass's, in the form that is wanted. by_rgb: [1,3,H,W], of the network's input.
-void TorchSegmenter::AddGradient(at::Tensor by_rgb, const Frame& frame, const Objective& objective,
-                                 Segmentation& result) const {
-  const int downscale = options_.gradient_downscale;
+// One pass's, in the form that is wanted. by_rgb: [1,3,H,W], of the network's input, so many times
+// as large.
+void TorchSegmenter::AddGradient(at::Tensor by_rgb, double magnified, const Frame& frame,
+                                 const Objective& objective, Segmentation& result) const {
+  const InputSource source = {frame.color(), frame.width(), frame.height(),
+                              options_.gradient_downscale};
   if (network_.info.on_gpu && objective.sums.region_size > 0) {
-    AddRegionSums(std::move(by_rgb), frame.color(), frame.width(), frame.height(), downscale,
-                  objective.sums, result.sums);
+    AddRegionSums(std::move(by_rgb), source, 1 / magnified, objective.sums, result.sums);
     return;
   }
-  result.gradients.push_back(GradientFromRgb(std::move(by_rgb), frame.color(), frame.width(),
-                                             frame.height(), downscale, objective.chroma));
+  result.gradients.push_back(
+      GradientFromRgb(std::move(by_rgb), source, 1 / magnified, objective.chroma));
 }
 
 // By how much the objective must be larger on its way through the network: a mean over `count`

@@ -67,6 +67,12 @@ at::Tensor Shuffled(const at::Tensor& x, int64_t groups);
 // pass. x must not be changed in place from then on.
 std::vector<at::Tensor> Copies(const at::Tensor& x, int64_t count);
 
+// (rgb - zero) * factor of pictures [N,3,H,W], floats on the CPU in that order, with the channels
+// of a place side by side; and the gradient at `rgb`, in the order of `rgb`, by that at the answer.
+// zero, factor: [N,3,1,1] or [1,3,1,1].
+at::Tensor Standardized(const at::Tensor& rgb, const at::Tensor& zero, const at::Tensor& factor);
+at::Tensor StandardizedGradient(const at::Tensor& by_output, const at::Tensor& factor);
+
 // ---- Maps of other sizes ----
 
 // avg_pool2d as ATen has it, without ceil_mode and a divisor of one's own.

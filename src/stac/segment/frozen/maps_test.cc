@@ -182,5 +182,24 @@ TEST(CopiesTest, SharedGradientsStayWhatTheyAre) {
   ExpectAlike(ours, aten, x, "shared");
 }
 
+TEST(StandardizedTest, IsTheArithmeticAndItsGradient) {
+  at::manual_seed(4);
+  // More places than one part has, and no whole number of them.
+  const auto rgb = at::rand({2, 3, 67, 131});
+  for (const int64_t pictures : {1, 2}) {
+    const auto zero = at::rand({pictures, 3, 1, 1}), factor = at::rand({pictures, 3, 1, 1}) + 1;
+    const auto result = Standardized(rgb, zero, factor);
+    EXPECT_TRUE(ChannelsSideBySide(result));
+    EXPECT_TRUE(at::equal(result, (rgb - zero) * factor));
+    const auto by_output = at::randn_like(result);
+    const auto gradient = StandardizedGradient(by_output, factor);
+    EXPECT_TRUE(gradient.is_contiguous());
+    EXPECT_TRUE(at::equal(gradient, by_output * factor));
+    EXPECT_TRUE(at::equal(StandardizedGradient(by_output.contiguous(), factor), gradient));
+  }
+  EXPECT_THROW(Standardized(at::rand({1, 4, 8, 8}), at::rand({1, 4, 1, 1}), at::rand({1, 4, 1, 1})),
+               c10::Error);
+}
+
 }  // namespace
 }  // namespace stac

@@ -1,6 +1,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "stac/base/check.h"
+#include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/networks/accmpeg_network_internal.h"
 #include "stac/segment/networks/bisenet_internal.h"
 #include "stac/segment/networks/drn_internal.h"
@@ -68,6 +69,12 @@ void LayChannelsLast(SegmentationNetwork& network) {
 
 namespace {
 
+// Whether what follows takes one pass instead of three.
+bool InOnePass(const torch::Tensor& x, torch::MemoryFormat format) {
+  return x.device().is_cpu() && x.scalar_type() == torch::kFloat &&
+         format == torch::MemoryFormat::ChannelsLast;
+}
+
 // (rgb - zero) * factor, laid out as `format` in numbers of `type`. The arithmetic is done plane by
 // plane, where it is fast whatever the layout behind it.
 class NormalizeFunction : public torch::autograd::Function<NormalizeFunction> {
@@ -76,14 +83,17 @@ class NormalizeFunction : public torch::autograd::Function<NormalizeFunction> {
                                const torch::Tensor& zero, const torch::Tensor& factor,
                                torch::ScalarType type, torch::MemoryFormat format) {
     context->save_for_backward({factor});
+    if (InOnePass(rgb, format)) return Standardized(rgb.contiguous(), zero, factor).to(type);
     return (rgb.contiguous() - zero).mul_(factor).contiguous(format).to(type);
   }
 
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  const torch::autograd::variable_list& by_output) {
     const torch::Tensor factor = context->get_saved_variables().front();
-    const torch::Tensor planes = by_output.front().to(factor.scalar_type()).contiguous();
-    return {planes * factor, {}, {}, {}, {}};
+    const torch::Tensor by_places = by_output.front().to(factor.scalar_type());
+    if (InOnePass(by_places, by_places.suggest_memory_format()))
+      return {StandardizedGradient(by_places, factor), {}, {}, {}, {}};
+    return {by_places.contiguous() * factor, {}, {}, {}, {}};
   }
 };
 
