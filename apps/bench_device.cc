@@ -192,6 +192,7 @@ Result<Collector> RunPipeline(const Options& options, const Clip& clip, ReplaySe
       live, &session, &source, [&]() -> Result<std::unique_ptr<Link>> { return server.Connect(); },
       &collector);
   STAC_ASSIGN_OR_RETURN(collector.totals, runner.Run(stop_requested));
+  STAC_RETURN_IF_ERROR(collector.totals.outcome);
   collector.cpu_ms = ProcessCpuMilliseconds() - server.CpuMilliseconds() - before;
   return collector;
 }

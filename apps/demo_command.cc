@@ -75,6 +75,7 @@ Status Stream(const Options& options, const fs::path& out) {
   const fs::path port_file = out / "server.port";
   std::error_code error;
   fs::remove(port_file, error);
+  fs::remove(out / "server.jsonl", error);  // servers append to it
   std::vector<std::string> server_arguments = {"server",    "--listen",      "127.0.0.1:0",
                                                "--network", options.network, "--port-file",
                                                port_file,   "--log",         out / "server.jsonl"};

@@ -5,6 +5,7 @@
 #include "device_files.h"
 #include "stac/base/file.h"
 #include "stac/base/log.h"
+#include "stac/base/progress.h"
 #include "stac/capture/frame_source.h"
 #include "stac/device/live_device.h"
 #include "stac/flow/optical_flow.h"
@@ -66,6 +67,7 @@ Status RunDevice(Options options) {
                 status.error().message);
   }
   device.server_consumes = options.consumer == "server";
+  device.coarse_labels = device.server_consumes && options.files.labels.empty();
   device.hash_reconstruction = options.check;
   device.encoder.codec = *VideoCodecFromName(options.codec);
   const bool h265 = device.encoder.codec == VideoCodec::kH265;
@@ -114,7 +116,7 @@ Status RunDevice(Options options) {
     return Fail("--json and --labels - both go to standard output: use --summary FILE");
   }
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<DeviceRecorder> recorder,
-                        DeviceRecorder::Create(options.files, true, &stop_requested));
+                        DeviceRecorder::Create(options.files, !options.no_pace, &stop_requested));
   SystemClock clock;
   DeviceSession session(device, MakeDisFlow(flow), MakeVideoEncoder, &clock);
   LiveDeviceOptions live_options{.configuration = configuration,
@@ -129,13 +131,16 @@ Status RunDevice(Options options) {
   spdlog::info("{}: {}x{} at {:.4g} frames/s, {}", info.name, info.width, info.height, info.fps,
                ToString(info.color));
   STAC_ASSIGN_OR_RETURN(const DeviceTotals totals, live.Run(stop_requested));
-  fmt::print(stderr, "\n");
-  STAC_RETURN_IF_ERROR(recorder->Finish());
+  ShowOnStderr("\n");
+  const Status written = recorder->Finish();
+  // Whatever ended the run, what was measured until then is told.
   const std::string summary = recorder->Summary(totals, info.fps);
   if (!options.summary.empty()) STAC_RETURN_IF_ERROR(WriteFile(options.summary, summary + "\n"));
   if (options.json) fmt::print("{}\n", summary);
   spdlog::info("{} frames, {} keyframes, {:.1f} kb/s of video", totals.frames, totals.keyframes,
                totals.seconds > 0 ? totals.video_bytes * 8e-3 / totals.seconds : 0.0);
+  STAC_RETURN_IF_ERROR(totals.outcome);
+  STAC_RETURN_IF_ERROR(written);
   if (options.check && totals.errors > 0) {
     return Fail("--check: the server could not use {} of {} keyframes; see the warnings above",
                 totals.errors, totals.keyframes);
@@ -152,7 +157,8 @@ void AddDeviceCommand(CLI::App& app) {
       "  stac device --input street.mp4 --server edge.example:7331 --labels out/labels\n"
       "  stac device --input /dev/video0 --keyframe-fps 5 --labels - | my_consumer\n"
       "  STAC_PASSPHRASE_FILE=secret stac device --input rtsp://camera/1 --consumer server\n\n"
-      "With --consumer server the server keeps labels if it has --labels FOLDER.\n"
+      "With --consumer server the server keeps labels if it has --labels FOLDER; those that\n"
+      "come down are coarse, only to tell how they move, unless --labels wants them here, too.\n"
       "A passphrase is the first line of its file, 10 to 79 characters, the same at both ends.",
       [options] { return RunDevice(*options); });
   DeviceOptions& device = options->device;
@@ -221,7 +227,7 @@ void AddDeviceCommand(CLI::App& app) {
                       "its length (32 bits, little-endian)");
   command->add_option("--stream", options->files.stream, "File for the coded stream");
   command->add_option("--plan", options->files.plan, "File for the planned QP maps (JSON lines)");
-  command->add_option("--log", options->files.log, "File for a JSON line per frame");
+  command->add_option("--log", options->files.log, "File for a JSON line per frame (overwritten)");
   command->add_option("--summary", options->summary, "File for the closing summary (JSON)");
   command->add_flag("--json", options->json, "Print the closing summary as JSON");
   command->add_option("--name", options->name, "Of this device, for the server's log")

@@ -1,5 +1,6 @@
 #include "device_files.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -12,12 +13,15 @@
 #include <nlohmann/json.hpp>
 
 #include "stac/base/file.h"
+#include "stac/base/progress.h"
 #include "stac/capture/image_io.h"
 
 namespace stac {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+constexpr size_t kWaitingQueue = 64, kSkippingQueue = 1;
 
 double Round(double value, double per_unit = 100) {
   return std::round(value * per_unit) / per_unit;
@@ -70,13 +74,21 @@ Status WriteToOutput(ByteSpan bytes, const std::atomic<bool>& stop) {
 
 }  // namespace
 
+DeviceRecorder::DeviceRecorder(const DeviceFiles& files, bool skip_labels, std::atomic<bool>* stop)
+    : files_(files),
+      skip_labels_(skip_labels),
+      stop_(stop),
+      queue_(skip_labels ? kSkippingQueue : kWaitingQueue) {}
+
 Result<std::unique_ptr<DeviceRecorder>> DeviceRecorder::Create(const DeviceFiles& files,
-                                                               bool show_status,
+                                                               bool real_time,
                                                                std::atomic<bool>* stop) {
-  std::unique_ptr<DeviceRecorder> recorder(new DeviceRecorder);
-  recorder->files_ = files;
-  recorder->show_status_ = show_status;
-  recorder->stop_ = stop;
+  const bool skip_labels = files.labels == "-" && real_time;
+  std::unique_ptr<DeviceRecorder> recorder(new DeviceRecorder(files, skip_labels, stop));
+#ifdef F_SETPIPE_SZ
+  // What lies in a pipe is as old for its reader as what lies in our queue. Not of a pipe: fails.
+  if (skip_labels) (void)fcntl(STDOUT_FILENO, F_SETPIPE_SZ, PIPE_BUF);
+#endif
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->stream_, files.stream));
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->plan_, files.plan));
   STAC_RETURN_IF_ERROR(OpenForWriting(recorder->log_, files.log));
@@ -131,7 +143,11 @@ void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
   if (record.label_age < 0) ++frames_without_labels_;
   if (!files_.labels.empty()) {
     LabelMap copy = labels.empty() ? LabelMap(frame.width(), frame.height(), kUnlabelled) : labels;
-    queue_.Push({record.frame, record.pts, std::move(copy)});
+    LabelJob job{record.frame, record.pts, std::move(copy)};
+    if (skip_labels_)
+      labels_skipped_ += queue_.PushDroppingOldest(std::move(job)).value_or(0);
+    else
+      queue_.Push(std::move(job));
   }
   if (log_.is_open()) {
     log_ << Json{{"frame", record.frame},
@@ -144,7 +160,7 @@ void DeviceRecorder::OnFrame(const FrameRecord& record, const Frame& frame,
                 .dump()
          << '\n';
   }
-  if (show_status_) ShowStatus(record);
+  ShowStatus(record);
 }
 
 void DeviceRecorder::ShowStatus(const FrameRecord& record) {
@@ -157,12 +173,10 @@ void DeviceRecorder::ShowStatus(const FrameRecord& record) {
   status_video_bytes_ = 0;
   last_status_pts_ = now;
   const bool terminal = isatty(2) == 1;
-  fmt::print(stderr,
-             "{}{:6.1f} s  frame {}  labels {} frames old, {:.1f} ms  video {:.0f} kb/s  "
-             "keyframes {}{}",
-             terminal ? "\r" : "", now, record.frame, record.label_age, record.label_latency_ms,
-             kbps, encode_ms_.count(), terminal ? "\x1b[K" : "\n");
-  std::fflush(stderr);
+  ShowOnStderr(fmt::format(
+      "{}{:6.1f} s  frame {}  labels {} frames old, {:.1f} ms  video {:.0f} kb/s  keyframes {}{}",
+      terminal ? "\r" : "", now, record.frame, record.label_age, record.label_latency_ms, kbps,
+      encode_ms_.count(), terminal ? "\x1b[K" : "\n"));
 }
 
 void DeviceRecorder::OnKeyframe(const KeyframeRecord& record, const KeyframeJob& job,
@@ -266,6 +280,7 @@ std::string DeviceRecorder::Summary(const DeviceTotals& totals, double fps) cons
                 {"forward", Round(forward_ms_.mean())},
                 {"gradient", Round(gradient_ms_.mean())}}},
               {"frames_without_labels", frames_without_labels_},
+              {"labels_skipped", labels_skipped_},
               {"dropped", totals.dropped},
               {"reconnects", totals.reconnects},
               {"expired", totals.expired},

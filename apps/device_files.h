@@ -23,13 +23,15 @@ struct DeviceFiles {
 };
 
 // Collects statistics and writes the files. PNG coding happens on a thread of its own, behind a
-// queue of 64 frames that makes the device wait when the disk or the reader cannot keep up: no
-// frame's labels are lost, and where they cannot be written the run ends.
+// queue of 64 frames that makes the device wait when the disk cannot keep up: no frame's labels are
+// lost, and where they cannot be written the run ends. Of a stream in real time a reader of
+// standard output gets what is new instead: the queue is short, and what he is too slow for is
+// skipped.
 class DeviceRecorder final : public DeviceSink {
  public:
   // `stop` (borrowed) ends the run: it is set when labels cannot be written. Once it is set, a
   // reader of standard output who takes nothing for a second counts as gone.
-  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files, bool show_status,
+  static Result<std::unique_ptr<DeviceRecorder>> Create(const DeviceFiles& files, bool real_time,
                                                         std::atomic<bool>* stop);
   ~DeviceRecorder() override;
 
@@ -50,16 +52,16 @@ class DeviceRecorder final : public DeviceSink {
     Micros pts;
     LabelMap labels;
   };
-  DeviceRecorder() = default;
+  DeviceRecorder(const DeviceFiles& files, bool skip_labels, std::atomic<bool>* stop);
   void WriteLabels();
   Status WriteOne(const LabelJob& job) const;
   void ShowStatus(const FrameRecord& record);
 
-  DeviceFiles files_;
-  bool show_status_ = false;
-  std::atomic<bool>* stop_ = nullptr;
+  const DeviceFiles files_;
+  const bool skip_labels_;
+  std::atomic<bool>* const stop_;
   std::ofstream stream_, plan_, log_;
-  BoundedQueue<LabelJob> queue_{64};
+  BoundedQueue<LabelJob> queue_;
   std::thread writer_;
   Status write_status_;
 
@@ -72,6 +74,7 @@ class DeviceRecorder final : public DeviceSink {
   double estimate_sum_ = 0, wanted_qp_sum_ = 0, wanted_fps_sum_ = 0, wanted_scale_sum_ = 0;
   int64_t skipped_ = 0;
   int64_t frames_without_labels_ = 0;
+  int64_t labels_skipped_ = 0;
   Stopwatch since_status_;
   int64_t status_video_bytes_ = 0;
   double last_status_pts_ = 0;

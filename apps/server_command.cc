@@ -1,3 +1,5 @@
+#include <atomic>
+#include <bit>
 #include <fstream>
 #include <memory>
 #include <mutex>
@@ -91,11 +93,12 @@ Status RunServer(const Options& options) {
 
   std::ofstream log;
   if (!options.log.empty()) {
-    log.open(options.log);
+    log.open(options.log, std::ios::app);  // supervisors start servers anew
     if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
   std::once_flag labels_said;
+  std::atomic<int64_t> labels_lost{0};
   LiveServer live(
       server, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& served) {
@@ -113,9 +116,12 @@ Status RunServer(const Options& options) {
           return;
         }
         const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FileNameOf(device), frame);
-        if (const Status status = WritePng(path, labels); !status) {
-          spdlog::error("{}", status.error().message);
-        }
+        const Status status = WritePng(path, labels);
+        if (status) return;
+        // Said ever more rarely: the log may lie on the same full disk.
+        const auto lost = static_cast<uint64_t>(++labels_lost);
+        if (std::has_single_bit(lost))
+          spdlog::error("{} ({} frames' labels so far)", status.error().message, lost);
       },
       options.live);
   if (!options.port_file.empty()) {
@@ -140,6 +146,10 @@ Status RunServer(const Options& options) {
   }
   spdlog::info("shutting down");
   live.Drain();
+  if (labels_lost > 0) {
+    return Fail("labels of {} frames could not be written to {}", labels_lost.load(),
+                options.labels);
+  }
   if (log.is_open() && !log) return Fail("the log {} is incomplete: disk full?", options.log);
   return OkStatus();
 }
@@ -243,7 +253,7 @@ void AddServerCommand(CLI::App& app) {
       ->check(CLI::Range(16, 8192))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network (0: all cores)");
-  command->add_option("--log", options->log, "A JSON line for every keyframe");
+  command->add_option("--log", options->log, "Append a JSON line for every keyframe to this file");
   command->add_option(
       "--labels", options->labels,
       "Folder for the labels that devices send (PNG for every frame), in it one for\n"

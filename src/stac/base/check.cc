@@ -1,12 +1,13 @@
 #include "stac/base/check.h"
 
-#include <cstdio>
 #include <cstdlib>
+
+#include "stac/base/progress.h"
 
 namespace stac {
 
 void CheckFailed(std::string_view file, int line, std::string_view what) {
-  fmt::print(stderr, "{}:{}: check failed: {}\n", file, line, what);
+  ShowOnStderr(fmt::format("{}:{}: check failed: {}\n", file, line, what));
   std::abort();
 }
 

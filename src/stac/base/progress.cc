@@ -18,6 +18,11 @@ std::string Duration(double seconds) {
 
 }  // namespace
 
+void ShowOnStderr(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+  std::fflush(stderr);
+}
+
 Progress::Progress(std::string title, int64_t total)
     : title_(std::move(title)), total_(std::max<int64_t>(total, 1)), terminal_(isatty(2) == 1) {}
 
@@ -39,14 +44,13 @@ void Progress::Update(int64_t done, const std::string& note) {
                : (rate > 0 ? Duration((total_ - done) / rate) + " left" : "estimating");
   constexpr int kWidth = 24;
   const int filled = static_cast<int>(fraction * kWidth);
-  fmt::print(stderr, "{}{} [{:#<{}}{:.<{}}] {}/{}  {}{}{}{}", terminal_ ? "\r" : "", title_, "",
-             filled, "", kWidth - filled, done, total_, left, note.empty() ? "" : "  ", note,
-             terminal_ ? "\x1b[K" : "\n");
-  std::fflush(stderr);
+  ShowOnStderr(fmt::format("{}{} [{:#<{}}{:.<{}}] {}/{}  {}{}{}{}", terminal_ ? "\r" : "", title_,
+                           "", filled, "", kWidth - filled, done, total_, left,
+                           note.empty() ? "" : "  ", note, terminal_ ? "\x1b[K" : "\n"));
 }
 
 void Progress::Finish() {
-  if (drawn_ && terminal_) fmt::print(stderr, "\n");
+  if (drawn_ && terminal_) ShowOnStderr("\n");
   drawn_ = false;
 }
 

@@ -3,8 +3,13 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace stac {
+
+// Writes to standard error what is for eyes only. Where nobody can read it (a full disk, a closed
+// terminal) it is lost, and nothing else.
+void ShowOnStderr(std::string_view text);
 
 // A progress bar with time left on standard error: redrawn in place on a terminal, a line every
 // ten seconds elsewhere. Nothing is drawn in the first second, so short work stays quiet.

@@ -2,6 +2,7 @@
 
 extern "C" {
 #include <libavdevice/avdevice.h>
+#include <libavutil/display.h>
 }
 
 #include <algorithm>
@@ -10,6 +11,7 @@ extern "C" {
 #include <cmath>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "stac/base/log.h"
 #include "stac/capture/ffmpeg_internal.h"
@@ -20,6 +22,10 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 // With a sender of which nothing can be decoded (it may be some time to its next keyframe).
 constexpr std::chrono::seconds kPicturePatience{30};
+// FFmpeg asks at least so often whether to give up; a longer time is one that we did not run in.
+constexpr std::chrono::seconds kPaused{2};
+// Between two pictures, where times may also jump.
+constexpr Micros kLargestGap = 10'000'000;
 
 // Sources that set their own pace.
 bool IsLive(const std::string& location) {
@@ -155,13 +161,19 @@ class FfmpegSource final : public FrameSource {
       source->bytes_read_ = bytes->bytes_read;
       source->Wait();
     }
-    if (source->may_stall_ && SteadyClock::now() > source->deadline_) source->late_ = true;
+    const auto now = SteadyClock::now();
+    if (const auto pause = now - std::exchange(source->asked_, now); pause > kPaused) {
+      source->picture_deadline_ += pause;
+      source->Wait();
+    }
+    if (source->may_stall_ && now > source->deadline_) source->late_ = true;
     return source->late_ || source->Stopped() ? 1 : 0;
   }
   bool Stopped() const { return interrupted_ || (options_.stop != nullptr && *options_.stop); }
   void Wait() {
     const std::chrono::duration<double> patience(options_.patience_s);
-    deadline_ = SteadyClock::now() + std::chrono::duration_cast<SteadyClock::duration>(patience);
+    asked_ = SteadyClock::now();
+    deadline_ = asked_ + std::chrono::duration_cast<SteadyClock::duration>(patience);
   }
   std::string Reason(int code) const {
     if (late_) return fmt::format("it sent nothing for {:g} s", options_.patience_s);
@@ -173,6 +185,14 @@ class FfmpegSource final : public FrameSource {
     info_.width = size.width;
     info_.height = size.height;
     info_.color = converter_->color();
+    if (const uint8_t* matrix =
+            av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, nullptr)) {
+      const double turn = av_display_rotation_get(reinterpret_cast<const int32_t*>(matrix));
+      if (std::abs(turn) > 1) {
+        spdlog::warn("{}: players turn it by {:.0f} degrees; here it is taken as it was coded",
+                     name_, -turn);
+      }
+    }
     double fps = av_q2d(av_guess_frame_rate(demuxer_.get(), &stream, nullptr));
     if (!(fps > 0 && fps <= 1000)) {
       fps = 25;
@@ -192,7 +212,7 @@ class FfmpegSource final : public FrameSource {
 
   // Decodes the next picture into picture_; false at the end of the stream.
   Result<bool> Decode() {
-    const auto picture_deadline = SteadyClock::now() + kPicturePatience;
+    picture_deadline_ = SteadyClock::now() + kPicturePatience;
     while (true) {
       int code = avcodec_receive_frame(decoder_.get(), picture_.get());
       if (code == 0) return true;
@@ -202,7 +222,7 @@ class FfmpegSource final : public FrameSource {
         ReportDamage();
         continue;
       }
-      if (may_stall_ && SteadyClock::now() > picture_deadline) {
+      if (may_stall_ && SteadyClock::now() > picture_deadline_) {
         return Fail("{} sent no picture that can be decoded for {} s", name_,
                     kPicturePatience.count());
       }
@@ -237,6 +257,13 @@ class FfmpegSource final : public FrameSource {
           av_rescale_q(picture.best_effort_timestamp, demuxer_->streams[stream_index_]->time_base,
                        {1, 1'000'000});
       if (delivered_ == 0) origin_ = stamp;
+      // Times may begin anew where formats are cut and joined, or cameras start again.
+      const bool may_jump = info_.live || (demuxer_->iformat->flags & AVFMT_TS_DISCONT) != 0;
+      if (may_jump && stamp - origin_ > last_time_ + kLargestGap) {
+        if (!jump_reported_) spdlog::warn("{}: its times jump; it goes on without a gap", name_);
+        jump_reported_ = true;
+        origin_ = stamp - time;
+      }
       time = stamp - origin_;
     } else if (delivered_ == 0) {
       time = 0;
@@ -251,6 +278,9 @@ class FfmpegSource final : public FrameSource {
   SourceInfo info_;
   bool opened_ = false;     // demuxer_ is there, and is not being closed
   int64_t bytes_read_ = 0;  // when IsOver looked last
+  bool jump_reported_ = false;
+  SteadyClock::time_point asked_;  // when IsOver was called last
+  SteadyClock::time_point picture_deadline_;
   bool may_stall_ = false;  // somebody sends, who may stop without a word
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> late_{false};  // nothing came in time

@@ -410,7 +410,7 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
     if (!item->frame) return tl::unexpected<Error>(item->frame.error());
     const Frame& frame = *item->frame;
     if (options.seconds > 0 && static_cast<double>(frame.pts) >= options.seconds * 1e6) break;
-    totals.seconds = static_cast<double>(frame.pts + interval) / 1e6;
+    const double seconds = static_cast<double>(frame.pts + interval) / 1e6;
     Micros available = item->at;
     if (pace) {
       // A source that cannot keep up is waited for; only our own delay makes us skip frames.
@@ -419,12 +419,15 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
       }
       if (clock.Now() - (origin + frame.pts) > kTooLate) {
         ++dropped;
+        totals.seconds = seconds;
         continue;
       }
       WaitUntil(origin + frame.pts, stop);
+      if (stop) break;
       available = std::max(origin + frame.pts, item->at);
     }
     while (stepped && !link && !stop) WaitUntil(clock.Now() + kLoopWait, stop);
+    totals.seconds = seconds;
     if (stepped) available = clock.Now();  // it waited for the answers to others
     OnFrame(frame, available);
     // No frame comes in the meantime that would tell of an answer that never will.
@@ -493,8 +496,8 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
     impl.Send(Bye{.reason = "end of the stream"}, ignored, 0);
     if (impl.link) impl.link->Close();
   }
-  STAC_RETURN_IF_ERROR(outcome);
   impl.totals.dropped = impl.dropped;
+  impl.totals.outcome = outcome;
   return impl.totals;
 }
 

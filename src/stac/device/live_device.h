@@ -78,6 +78,7 @@ struct DeviceTotals {
   int64_t label_bytes = 0;
   int64_t feedback_bytes = 0;
   double seconds = 0;  // of video
+  Status outcome;      // an error: what ended the run before its time
 };
 
 // Runs a device session against a real clock, source and link until the source ends or `stop` is
@@ -94,8 +95,8 @@ class LiveDevice {
              Connect connect, DeviceSink* sink);
   ~LiveDevice();
 
-  // Fails if the encoder's settings are refused, if the server cannot be reached or refuses at the
-  // start, or if the source breaks.
+  // Fails if the encoder's settings are refused, or if the server cannot be reached or refuses at
+  // the start. What ends a stream later, as a source that breaks, is DeviceTotals::outcome.
   Result<DeviceTotals> Run(const std::atomic<bool>& stop);
 
  private:
