@@ -13,6 +13,7 @@ namespace {
 constexpr uint8_t kPlain = 3;      // coded from its own neighbourhood
 constexpr uint8_t kPredicted = 4;  // and from a map that both sides hold
 constexpr int kMethods = 16;       // the first byte: one of these and 16 x (grid - 1)
+static_assert(kMaxLabelGrid * kMethods <= 256);
 
 // Below this share of equal pixels the prediction costs more contexts than it saves: measured on
 // CamVid with maps 1 to 40 frames old, human labels and a network's, the two cross at 0.88..0.9.
@@ -352,7 +353,7 @@ Result<LabelMap> DecodeLabels(ByteSpan bytes, int width, int height, const Label
                 height);
   }
   const int method = *first % kMethods, grid = *first / kMethods + 1;
-  if ((method != kPlain && method != kPredicted) || grid > kMaxLabelGrid) {
+  if (method != kPlain && method != kPredicted) {
     return Fail("a label map is coded by the unknown method {}: the versions differ", *first);
   }
   const int columns = ReducedSize(width, grid), rows = ReducedSize(height, grid);

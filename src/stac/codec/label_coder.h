@@ -22,7 +22,7 @@ struct CodedLabels {
   Bytes bytes;
   LabelMap shown;
 };
-inline constexpr int kMaxLabelGrid = 8;
+inline constexpr int kMaxLabelGrid = 16;
 Result<CodedLabels> EncodeLabelsAtGrid(const LabelMap& labels, int grid,
                                        const LabelMap* prediction = nullptr);
 

@@ -10,6 +10,8 @@ namespace stac {
 // The grid that pays at a base QP: 1 below 24, 2 below 31, else 3. The coarser the video, the less
 // the last pixels of a boundary matter beside what coding changes (docs/results.md).
 int LabelGridFor(double base_qp);
+// The grid for labels that are only to tell how they move (Hello::coarse_labels).
+inline constexpr int kMotionLabelGrid = 16;
 
 // Size of a map of `size` pixels at a grid of `grid` pixels.
 constexpr int ReducedSize(int size, int grid) { return (size + grid - 1) / grid; }

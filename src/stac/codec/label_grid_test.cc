@@ -108,9 +108,9 @@ TEST(LabelGridForTest, FollowsTheBaseQp) {
   EXPECT_EQ(LabelGridFor(31), 3);
 }
 
-TEST(EncodeLabelsAtGrid, UnknownGridsAreRefused) {
+TEST(EncodeLabelsAtGrid, UnknownMethodsAreRefused) {
   Bytes bytes = EncodeLabelsAtGrid(Disc(32, 32), 2)->bytes;
-  bytes[0] += 0x70;  // a grid of 9 pixels
+  bytes[0] |= 0x0f;
   EXPECT_THAT(DecodeLabels(bytes, 32, 32).error().message, HasSubstr("unknown method"));
 }
 

@@ -12,10 +12,6 @@
 namespace stac {
 namespace {
 
-// Pixels of a block that may go wrong before its motion is sent: at 12, three drives need 9 to
-// 13 % of the bytes of coded labels and lose 0.03 to 0.07 points of pixel accuracy
-// (bench/upstream_motion_bench.cc).
-constexpr int kMotionTolerance = 12;
 // Answers that the server may still refer to when it codes the next one.
 constexpr size_t kKnownKept = 4;
 // Awaited keyframes plus the one whose labels are in use.
@@ -77,6 +73,7 @@ Hello DeviceSession::MakeHello() const {
   hello.codec = options_.encoder.codec;
   if (options_.profile) hello.profile_hash = ProfileHash(*options_.profile);
   hello.server_consumes = options_.server_consumes;
+  hello.coarse_labels = options_.coarse_labels;
   hello.region_size = regions().region_size;
   return hello;
 }
@@ -446,9 +443,9 @@ Result<std::optional<Message>> DeviceSession::MakeUpstreamLabels() {
   const FlowField* flow = options_.propagate_labels ? chain_.Find(anchor.frame) : nullptr;
   const bool predict = sent_motion_ && sent_motion_->anchor == anchor.frame;
   const BlockMotion* previous = predict ? &sent_motion_->motion : nullptr;
-  BlockMotion motion =
-      flow == nullptr ? StillBlocks(options_.width, options_.height)
-                      : FitBlockMotion(*anchor.labels, labels(), *flow, previous, kMotionTolerance);
+  BlockMotion motion = flow == nullptr ? StillBlocks(options_.width, options_.height)
+                                       : FitBlockMotion(*anchor.labels, labels(), *flow, previous,
+                                                        MotionTolerance(configuration_.base_qp));
   PropagatedMotion message{.frame = frame_.id,
                            .anchor = anchor.frame,
                            .previous = predict ? sent_motion_->frame : frame_.id,

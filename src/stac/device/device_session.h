@@ -32,6 +32,9 @@ struct DeviceOptions {
   ColorSpec color;
   // Labels are wanted by the server: propagated ones travel upstream.
   bool server_consumes = false;
+  // Labels are wanted by nobody else: those that come down are coarse and only good for telling how
+  // labels move.
+  bool coarse_labels = false;
   bool propagate_labels = true;  // false: hold the last labels as they are (baselines)
   bool propagate_levels = true;  // false: use the last levels where they were
   bool refine_residual = false;  // adjust levels to the residual, eq. (7)

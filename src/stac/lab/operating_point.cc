@@ -149,6 +149,7 @@ class Loop {
     STAC_ASSIGN_OR_RETURN(const ServerAnswer answer, server_.Segment(*pending, network(), 0));
     decode_ms_ += answer.stats.decode_ms;
     network_ms_ += answer.stats.forward_ms + answer.stats.gradient_ms;
+    if (spec_.Text("consumer") == "server") server_labels_ = answer.labels;
     return Deliver(answer);
   }
 
@@ -181,10 +182,15 @@ class Loop {
     return OkStatus();
   }
 
+  // The labels that the consumer has of this frame.
+  const LabelMap& Shown(FrameId id) {
+    if (spec_.Text("consumer") != "server") return device_.labels();
+    const LabelMap* moved = server_.upstream_labels();
+    return moved != nullptr && server_.upstream_frame() == id ? *moved : server_labels_;
+  }
+
   void Score(FrameId id) {
-    const LabelMap* upstream = server_.upstream_labels();
-    const bool moved = upstream != nullptr && server_.upstream_frame() == id;
-    const LabelMap& shown = moved ? *upstream : device_.labels();
+    const LabelMap& shown = Shown(id);
     scores_.Add(in_.reference[id], shown);
     if (segments_) {
       segments_->Add(id, in_.reference[id], shown, traffic_.video + traffic_.upstream_labels,
@@ -202,6 +208,7 @@ class Loop {
   LabelsOnlySegmenter labels_only_;
   DeviceSession device_;
   ServerSession server_;
+  LabelMap server_labels_;  // of the last keyframe, where the consumer is the server
   ConfusionMatrix scores_;
   std::optional<SegmentMeter> segments_;
   std::optional<LabelMapping> mapping_;

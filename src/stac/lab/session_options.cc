@@ -74,6 +74,7 @@ DeviceOptions DeviceOptionsOf(const SystemSpec& spec, const Frame& first_frame, 
   options.color = first_frame.color();
   options.propagate_labels = spec.Flag("propagate");
   options.server_consumes = spec.Text("consumer") == "server" && options.propagate_labels;
+  options.coarse_labels = options.server_consumes;
   options.propagate_levels = false;
   options.schedule.keyframe_fps = KeyframeRate(spec, fps);
   options.matrices = "flat";

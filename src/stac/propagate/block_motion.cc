@@ -91,6 +91,8 @@ void MoveLabels(const LabelMap& labels_in_then, const BlockMotion& motion,
   }
 }
 
+int MotionTolerance(double base_qp) { return base_qp < 24 ? 12 : base_qp < 31 ? 24 : 48; }
+
 BlockMotion FitBlockMotion(const LabelMap& labels_in_then, const LabelMap& labels_in_now,
                            const FlowField& flow, const BlockMotion* previous, int tolerance) {
   STAC_CHECK(labels_in_then.SameSize(labels_in_now));

@@ -96,5 +96,11 @@ TEST(FitBlockMotionTest, AbsurdFlowIsHarmless) {
   }
 }
 
+TEST(MotionToleranceTest, GrowsWithTheBaseQp) {
+  EXPECT_EQ(MotionTolerance(20), 12);
+  EXPECT_EQ(MotionTolerance(24), 24);
+  EXPECT_EQ(MotionTolerance(31), 48);
+}
+
 }  // namespace
 }  // namespace stac

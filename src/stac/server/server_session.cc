@@ -208,6 +208,11 @@ Result<ServerAnswer> ServerSession::Segment(const PendingFrame& pending, Segment
   return Answer(pending, std::move(segmentation), queue);
 }
 
+int ServerSession::LabelGrid(double base_qp) const {
+  if (hello_.coarse_labels) return kMotionLabelGrid;
+  return options_.label_grid > 0 ? options_.label_grid : LabelGridFor(base_qp);
+}
+
 Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmentation segmentation,
                                            int queue) {
   ServerAnswer answer;
@@ -227,11 +232,10 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
     levels.coded = EncodeLevels(answer.levels, predict_levels ? &held->second.levels : nullptr);
   }
   answer.messages.emplace_back(std::move(levels));
-  const int grid =
-      options_.label_grid > 0 ? options_.label_grid : LabelGridFor(pending.configuration.base_qp);
+  const int grid = LabelGrid(pending.configuration.base_qp);
   STAC_ASSIGN_OR_RETURN(
       CodedLabels coded_labels,
-      EncodeLabelsAtGrid(answer.labels, grid, predict ? &held->second.labels : nullptr));
+      EncodeLabelsAtGrid(answer.labels, grid, predict ? &held->second.shown : nullptr));
   answer.messages.emplace_back(
       Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels.bytes)});
   answer.stats = {.frame = id,
@@ -243,7 +247,9 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
   answer.messages.emplace_back(answer.stats);
 
   std::lock_guard guard(sent_mutex_);
-  sent_[id] = {.labels = std::move(coded_labels.shown), .levels = answer.levels};
+  Sent& sent = sent_[id];
+  sent = {.shown = std::move(coded_labels.shown), .levels = answer.levels};
+  if (hello_.server_consumes) sent.labels = answer.labels;
   if (sent_.size() > kSentKept) sent_.erase(sent_.begin());
   return answer;
 }

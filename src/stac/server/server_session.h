@@ -100,7 +100,7 @@ class ServerSession {
   // are coded so. Null: forgotten. Until the next call of Answer, and not beside one.
   const LabelMap* LabelsSent(FrameId frame) const {
     const auto found = sent_.find(frame);
-    return found == sent_.end() ? nullptr : &found->second.labels;
+    return found == sent_.end() ? nullptr : &found->second.shown;
   }
 
   // Newest labels of the device's frames in server-consumer mode.
@@ -109,12 +109,14 @@ class ServerSession {
 
  private:
   struct Sent {
-    LabelMap labels;
+    LabelMap shown;   // the labels as the device has them
+    LabelMap labels;  // in server-consumer mode: as the network gave them
     LevelMap levels;
   };
   Result<std::vector<Message>> OnCodedFrame(const CodedFrame& coded);
   Status OnUpstreamLabels(const PropagatedLabels& labels);
   Status OnUpstreamMotion(const PropagatedMotion& message);
+  int LabelGrid(double base_qp) const;
   void ChooseLevels(const Segmentation& segmentation, const Configuration& configuration,
                     ServerAnswer& answer) const;
 

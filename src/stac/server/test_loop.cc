@@ -44,6 +44,7 @@ void TestLoop::ToServer(const Message& message) {
     auto answer = server->Segment(*pending, segmenter, 0);
     ASSERT_TRUE(answer) << answer.error().message;
     sensitivity = answer->sensitivity;
+    found = answer->labels;
     levels = answer->levels;
     for (Message& reply : answer->messages) replies.push_back(std::move(reply));
   }

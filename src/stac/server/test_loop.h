@@ -42,6 +42,7 @@ class TestLoop {
   std::unique_ptr<ServerSession> server;
   std::vector<Message> replies;  // of the last keyframe
   SensitivityMap sensitivity;    // of the last keyframe
+  LabelMap found;                // by the network, in the last keyframe
   LevelMap levels;
 
  private:

@@ -32,6 +32,7 @@ void Write(const Hello& from, wire::Envelope& envelope) {
   to.set_color_range(from.color.range == ColorRange::kFull ? 1 : 0);
   to.set_profile_hash(from.profile_hash);
   to.set_server_consumes(from.server_consumes);
+  to.set_coarse_labels(from.coarse_labels);
   to.set_region_size(static_cast<uint32_t>(from.region_size));
   to.set_codec(from.codec == VideoCodec::kH265 ? 1 : 0);
 }
@@ -52,6 +53,7 @@ Result<Message> Read(const wire::Hello& from, uint32_t version) {
   to.color.range = from.color_range() == 1 ? ColorRange::kFull : ColorRange::kLimited;
   to.profile_hash = from.profile_hash();
   to.server_consumes = from.server_consumes();
+  to.coarse_labels = from.coarse_labels();
   to.region_size = ToInt(from.region_size());
   to.codec = from.codec() == 1 ? VideoCodec::kH265 : VideoCodec::kH264;
   return to;

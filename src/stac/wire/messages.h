@@ -35,6 +35,7 @@ struct Hello {
   VideoCodec codec = VideoCodec::kH264;  // of every CodedFrame
   std::string profile_hash;              // 1..64 hexadecimal digits; empty: "send me yours"
   bool server_consumes = false;          // propagated labels will be sent upstream
+  bool coarse_labels = false;            // labels are needed only to tell how they move
   int region_size = 16;                  // a multiple of 16, up to 1024
   friend bool operator==(const Hello&, const Hello&) = default;
 };

@@ -22,6 +22,7 @@ Hello GoodHello() {
   hello.color = {ColorMatrix::kBt601, ColorRange::kFull};
   hello.profile_hash = "0123456789abcdef";
   hello.server_consumes = true;
+  hello.coarse_labels = true;
   hello.region_size = 32;
   hello.codec = VideoCodec::kH265;
   return hello;
@@ -120,8 +121,10 @@ TEST(MessagesTest, UnknownVersionsAndKindsAreErrorsWithAdvice) {
 }
 
 TEST(MessagesTest, UnknownCodecsAreErrors) {
-  Bytes bytes = Serialize(GoodHello());
-  ASSERT_EQ(bytes[bytes.size() - 2], 10 << 3);  // field 10, the last one: the codec
+  Hello hello = GoodHello();
+  hello.coarse_labels = false;
+  Bytes bytes = Serialize(hello);
+  ASSERT_EQ(bytes[bytes.size() - 2], 10 << 3);  // field 10, the last one now: the codec
   ASSERT_EQ(bytes.back(), 1);
   bytes.back() = 2;
   const auto parsed = Parse(bytes);
