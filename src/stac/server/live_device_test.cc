@@ -56,6 +56,23 @@ class StalledCamera final : public FrameSource {
   Signal interrupted_;
 };
 
+// Breaks after three frames. Its second frame says that it is of an hour later, if `jumps`.
+class BreakingCamera final : public FrameSource {
+ public:
+  explicit BreakingCamera(bool jumps) : jumps_(jumps) {}
+  const SourceInfo& info() const override { return source_->info(); }
+  Result<std::optional<Frame>> Next() override {
+    auto frame = source_->Next();
+    if (*frame == std::nullopt) return Fail("the camera broke");
+    if (jumps_ && (*frame)->id == 1) (*frame)->pts += 3'600'000'000;
+    return frame;
+  }
+
+ private:
+  std::unique_ptr<FrameSource> source_ = MakeSource(3);
+  const bool jumps_;
+};
+
 // Loses the keyframe or the answer of one frame.
 class LosingLink final : public Link {
  public:
@@ -163,6 +180,35 @@ TEST_F(LiveDeviceTest, StoppingInterruptsASourceThatSendsNothing) {
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_EQ(totals->frames, 1);
   EXPECT_EQ(camera.interrupts, 1);
+}
+
+TEST_F(LiveDeviceTest, TellsWhatItDidBeforeTheSourceBroke) {
+  const auto session = MakeSession(&clock_);
+  BreakingCamera camera(/*jumps=*/false);
+  LiveDevice device(
+      {}, session.get(), &camera, [&] { return Connect(); }, &sink_);
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  ASSERT_FALSE(totals->outcome);
+  EXPECT_EQ(totals->outcome.error().message, "the camera broke");
+  EXPECT_EQ(totals->frames, 3);
+  EXPECT_GT(totals->video_bytes, 0);
+}
+
+TEST_F(LiveDeviceTest, AFrameThatIsNotDueWhenItIsStoppedNeverWas) {
+  const auto session = MakeSession(&clock_);
+  BreakingCamera camera(/*jumps=*/true);
+  std::atomic<bool> stop{false};
+  sink_.on_frame = [&](const FrameRecord& record) {
+    EXPECT_GE(record.label_latency_ms, 0);
+    stop = true;
+  };
+  LiveDevice device(
+      {}, session.get(), &camera, [&] { return Connect(); }, &sink_);
+  const auto totals = device.Run(stop);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->frames, 1);
+  EXPECT_LT(totals->seconds, 1);
 }
 
 // The waits are 0, 0.2 and 0.4 s: no server is asked at once for ever.
