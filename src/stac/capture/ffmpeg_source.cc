@@ -259,7 +259,7 @@ class FfmpegSource final : public FrameSource {
       if (delivered_ == 0) origin_ = stamp;
       // Times may begin anew where formats are cut and joined, or cameras start again.
       const bool may_jump = info_.live || (demuxer_->iformat->flags & AVFMT_TS_DISCONT) != 0;
-      if (may_jump && stamp - origin_ > last_time_ + kLargestGap) {
+      if (may_jump && std::abs(stamp - origin_ - last_time_) > kLargestGap) {
         if (!jump_reported_) spdlog::warn("{}: its times jump; it goes on without a gap", name_);
         jump_reported_ = true;
         origin_ = stamp - time;

@@ -195,5 +195,17 @@ TEST(InterruptedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {
   EXPECT_EQ(step.report->server.error, "");
 }
 
+// A profile may come from a file that somebody wrote by hand.
+TEST(WelcomeTest, AProfileThatCannotBeSentIsARefusalAndNoCrash) {
+  TestLoop loop;
+  loop.profile.frames = {
+      "a\x7f"
+      "b: 0-1"};
+  const Status refused = loop.Connect();
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("control character"));
+  EXPECT_FALSE(loop.server->accepted());
+}
+
 }  // namespace
 }  // namespace stac

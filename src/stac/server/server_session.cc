@@ -70,9 +70,14 @@ Welcome ServerSession::OnHello(const Hello& hello) {
   if (options_.rule == AllocationRule::kPower) {
     options_.objective.sums = RegionSumsFor(regions_, options_.sensitivity);
   }
-  accepted_ = true;
   welcome.accepted = true;
   welcome.profile_json = ToJson(profile_);
+  if (const Status sendable = Validate(welcome); !sendable) {
+    welcome.accepted = false;
+    welcome.profile_json.clear();
+    return refuse(sendable.error().message);
+  }
+  accepted_ = true;
   return welcome;
 }
 
