@@ -17,9 +17,9 @@ namespace stac {
 // Where a device's results go; empty paths are not written.
 struct DeviceFiles {
   std::string labels;  // "-": length-prefixed PNG on standard output; otherwise a folder of PNG
-  std::string stream;  // the H.264 access units as sent
+  std::string stream;  // the access units as coded, sent or not
   std::string plan;    // JSON lines: the planned QP of every macroblock of every keyframe
-  std::string log;     // JSON lines: every frame, keyframe and round trip
+  std::string log;     // JSON lines: every frame, keyframe, round trip and decision
 };
 
 // Collects statistics and writes the files. PNG coding happens on a thread of its own, behind a

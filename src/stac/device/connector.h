@@ -37,7 +37,8 @@ class Connector {
   // One attempt, on the caller's thread. A refusal by the server is an error, and so is `stop`,
   // which ends the wait for its answer.
   Result<Connection> ConnectOnce(const Hello& hello, const std::atomic<bool>& stop) const;
-  // Starts trying in the background, unless it is already. `known_reason` has been logged.
+  // Starts trying in the background; what went on there before ends first. `known_reason` has been
+  // logged.
   void Start(const Hello& hello, const std::string& known_reason = {});
   // The connection made in the background, if there is one by now.
   std::optional<Connection> Poll();

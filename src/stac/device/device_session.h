@@ -112,8 +112,8 @@ class DeviceSession {
   bool connected() const { return connected_; }
 
   // --- every frame ---
-  // Advances to `frame` (ids must increase by one): flow, then labels of this frame from the
-  // newest feedback. The result is empty until the first feedback arrives.
+  // Advances to `frame` (ids must increase; skipped frames have theirs): flow, then labels of this
+  // frame from the newest feedback. The result is empty until the first feedback arrives.
   const LabelMap& OnFrame(const Frame& frame);
   // Labels of the current frame after whatever feedback has been absorbed since OnFrame.
   const LabelMap& labels();
