@@ -39,14 +39,6 @@ class BoundedQueue {
     changed_.notify_all();
     return dropped;
   }
-  // False (and the item is left alone) if there is no room.
-  bool TryPush(T& item) {
-    std::lock_guard lock(mutex_);
-    if (closed_ || items_.size() >= capacity_) return false;
-    items_.push_back(std::move(item));
-    changed_.notify_all();
-    return true;
-  }
   // Waits for an item; nullopt once the queue is closed and empty.
   std::optional<T> Pop() {
     std::unique_lock lock(mutex_);

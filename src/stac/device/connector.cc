@@ -37,10 +37,13 @@ Result<Connection> Connector::ConnectOnce(const Hello& hello, const std::atomic<
   return Fail("the server took the connection but did not answer within 10 s; see its log");
 }
 
-void Connector::Start(const Hello& hello, const std::string& known_reason) {
+void Connector::Start(const Hello& hello, std::string known_reason, std::unique_ptr<Link> lost) {
   Stop();
-  stop_ = false;
-  thread_ = std::thread([this, hello, known_reason] { Loop(hello, known_reason); });
+  thread_ = std::thread([this, hello, known_reason = std::move(known_reason),
+                         lost = std::move(lost)] {
+    if (lost) lost->Close();
+    Loop(hello, known_reason);
+  });
 }
 
 void Connector::Loop(const Hello& hello, std::string known_reason) {

@@ -38,8 +38,9 @@ class Connector {
   // which ends the wait for its answer.
   Result<Connection> ConnectOnce(const Hello& hello, const std::atomic<bool>& stop) const;
   // Starts trying in the background; what went on there before ends first. `known_reason` has been
-  // logged.
-  void Start(const Hello& hello, const std::string& known_reason = {});
+  // logged. `lost`, a link that is of no use any more, is closed there, which may take a while.
+  void Start(const Hello& hello, std::string known_reason = {},
+             std::unique_ptr<Link> lost = nullptr);
   // The connection made in the background, if there is one by now.
   std::optional<Connection> Poll();
   // The server has answered over the last connection: after its loss the first attempt is made at

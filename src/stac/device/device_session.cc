@@ -374,9 +374,9 @@ Result<std::optional<LabelsJob>> DeviceSession::BeginLabels(Labels message) {
 
 Status DeviceSession::FinishLabels(const LabelsJob& job, Result<LabelMap> labels,
                                    double decode_ms) {
-  if (!labels) return tl::unexpected<Error>(std::move(labels).error());
   Feedback* feedback = Arriving(job.message.frame);
   if (feedback == nullptr) return OkStatus();  // its keyframe was given up in the meantime
+  if (!labels) return tl::unexpected<Error>(std::move(labels).error());
   feedback->labels = std::make_shared<const LabelMap>(std::move(*labels));
   feedback->bytes += job.message.coded.size();
   feedback->absorb_ms += decode_ms;

@@ -141,6 +141,8 @@ class DeviceSession {
   Result<EncodedFrame> Encode(const KeyframeJob& job);
   // The message that carries a coded keyframe.
   CodedFrame MakeMessage(const KeyframeJob& job, EncodedFrame coded);
+  // The keyframe was planned over this connection, and was neither answered nor given up since.
+  bool Awaits(FrameId frame) const { return awaited_.contains(frame); }
   // A planned keyframe did not get out: the next one must be an IDR.
   void OnKeyframeLost(FrameId frame);
   // The link has dropped messages: no unanswered keyframe is certain to arrive any more.
@@ -152,8 +154,8 @@ class DeviceSession {
   Result<std::optional<FeedbackReport>> OnMessage(const Message& message);
   // The same for Labels in two steps, with DecodeLabels between them, which takes too long to keep
   // a frame waiting. nullopt: the frame is no longer known. Messages of the same connection must
-  // come in their order, so none may be absorbed between the two steps; after OnDisconnected the
-  // second one must not follow.
+  // come in their order, so none may be absorbed between the two steps. After OnDisconnected the
+  // second one does nothing.
   Result<std::optional<LabelsJob>> BeginLabels(Labels message);
   Status FinishLabels(const LabelsJob& job, Result<LabelMap> labels, double decode_ms);
   // Server-consumer mode: what the server needs for the labels of the current frame. That is

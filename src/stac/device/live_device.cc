@@ -4,13 +4,14 @@
 #include <condition_variable>
 #include <mutex>
 #include <set>
-#include <thread>
 #include <utility>
 
-#include "stac/base/bounded_queue.h"
+#include "stac/base/job_thread.h"
 #include "stac/base/log.h"
 #include "stac/base/reason.h"
 #include "stac/device/connector.h"
+#include "stac/device/frame_capture.h"
+#include "stac/device/frame_pacer.h"
 
 namespace stac {
 namespace {
@@ -19,8 +20,6 @@ namespace {
 // events would wake it; and where all of them would, before it looks whether it is to stop.
 constexpr Micros kLoopWait = 2'000;
 constexpr Micros kIdleWait = 20'000;
-// A paced file that is played later than this skips frames to catch up.
-constexpr Micros kTooLate = 500'000;
 // Kinds of errors of the server that are logged: it may make up new ones for ever.
 constexpr size_t kMostErrorsSaid = 20;
 
@@ -45,33 +44,34 @@ class Signal {
   bool raised_ = false;
 };
 
-struct Captured {
-  Result<Frame> frame;
-  Micros at;
+struct Planned {
+  KeyframeJob job;
+  double plan_ms = 0;
 };
 
-struct CodedJob {
-  KeyframeJob job;
-  Result<EncodedFrame> coded;
-  double plan_ms = 0;
+struct Coded {
+  Planned plan;
+  Result<EncodedFrame> frame;
   double encode_ms = 0;
 };
 
-struct PlannedJob {
-  KeyframeJob job;
-  double plan_ms = 0;
-};
+Coded Encode(DeviceSession& session, Planned plan) {
+  const Stopwatch watch;
+  auto frame = session.Encode(plan.job);
+  return {std::move(plan), std::move(frame), watch.Milliseconds()};
+}
 
-struct LabelsToDecode {
+struct Decoded {
   LabelsJob job;
-  int64_t connection = 0;
-};
-
-struct DecodedLabels {
-  LabelsToDecode from;
   Result<LabelMap> labels;
   double decode_ms = 0;
 };
+
+Decoded Decode(LabelsJob job) {
+  const Stopwatch watch;
+  auto labels = DecodeLabels(job);
+  return {std::move(job), std::move(labels), watch.Milliseconds()};
+}
 
 }  // namespace
 
@@ -85,33 +85,33 @@ struct LiveDevice::Impl {
   SystemClock clock;
   DeviceTotals totals;
   std::unique_ptr<Link> link;
-  BoundedQueue<Captured> captured{3};
-  BoundedQueue<PlannedJob> to_encode{1};
-  BoundedQueue<CodedJob> encoded{2};
-  BoundedQueue<LabelsToDecode> to_decode{1};
-  BoundedQueue<DecodedLabels> decoded{1};
+  FrameCapture capture;
   Signal finished;  // a keyframe is coded, or labels are decoded
-  std::atomic<int64_t> dropped{0};
-  bool encoding = false;
-  bool decoding = false;
-  int64_t connection = 0;  // which one
-  int64_t expired = 0;     // messages of this link that were noticed
+  JobThread<Planned, Coded> coder;
+  JobThread<LabelsJob, Decoded> decoder;
+  bool connected_before = false;
+  int64_t expired = 0;  // messages of this link that were noticed
   std::optional<FlowGovernor> governor;
   std::set<std::string> errors_said;  // without their numbers
 
   Impl(LiveDeviceOptions o, DeviceSession* s, FrameSource* f, Connect c, DeviceSink* k)
-      : options(std::move(o)), session(s), source(f), sink(k), connector(std::move(c)) {}
+      : options(std::move(o)),
+        session(s),
+        source(f),
+        sink(k),
+        connector(std::move(c)),
+        capture(f, &clock),
+        coder([s](Planned plan) { return Encode(*s, std::move(plan)); },
+              [this] { finished.Notify(); }),
+        decoder(Decode, [this] { finished.Notify(); }) {}
 
-  void CaptureLoop(const std::atomic<bool>& stop);
-  void EncodeLoop();
-  void DecodeLoop();
-  void Adopt(Connection new_connection);
+  Status Adopt(Connection adopted);
   void Disconnect(const std::string& reason);
   void Send(const Message& message, int64_t& bytes, Micros ttl);
   void ReceiveMessages();
   void Absorb(Message message);
   void AbsorbDecoded();
-  void SendEncoded();
+  void SendCoded();
   void Serve();
   void WaitUntil(Micros time, const std::atomic<bool>& stop);
   void OnFrame(const Frame& frame, Micros available);
@@ -123,70 +123,25 @@ struct LiveDevice::Impl {
   Status Loop(const std::atomic<bool>& stop);
 };
 
-void LiveDevice::Impl::CaptureLoop(const std::atomic<bool>& stop) {
-  const bool live = source->info().live;
-  while (!stop) {
-    auto next = source->Next();
-    if (next && !*next) break;
-    Captured item{next ? Result<Frame>(std::move(**next))
-                       : Result<Frame>(tl::unexpected<Error>(std::move(next).error())),
-                  clock.Now()};
-    const bool failed = !item.frame;
-    if (live && !failed) {
-      const auto lost = captured.PushDroppingOldest(std::move(item));
-      if (!lost) return;
-      dropped += *lost;
-    } else if (!captured.Push(std::move(item))) {
-      return;
-    }
-    if (failed) break;
-  }
-  captured.Close();
-}
-
-void LiveDevice::Impl::EncodeLoop() {
-  while (auto planned = to_encode.Pop()) {
-    Stopwatch watch;
-    auto coded = session->Encode(planned->job);
-    if (!encoded.Push(
-            {std::move(planned->job), std::move(coded), planned->plan_ms, watch.Milliseconds()})) {
-      return;
-    }
-    finished.Notify();
-  }
-}
-
-void LiveDevice::Impl::DecodeLoop() {
-  while (auto item = to_decode.Pop()) {
-    Stopwatch watch;
-    auto labels = DecodeLabels(item->job);
-    if (!decoded.Push({std::move(*item), std::move(labels), watch.Milliseconds()})) return;
-    finished.Notify();
-  }
-}
-
-void LiveDevice::Impl::Adopt(Connection new_connection) {
-  link = std::move(new_connection.link);
-  ++connection;
+// Over a new connection the server is told the configuration. An error is a welcome that this
+// device cannot use.
+Status LiveDevice::Impl::Adopt(Connection adopted) {
+  link = std::move(adopted.link);
+  if (std::exchange(connected_before, true)) ++totals.reconnects;
   expired = 0;
   if (options.adaptation != nullptr) options.adaptation->OnConnected();
-  if (const Status status = session->OnWelcome(new_connection.welcome); !status) {
-    Disconnect(status.error().message);
-    return;
-  }
-  int64_t ignored = 0;
-  Send(options.configuration, ignored, 0);
-  spdlog::info("connected: network {} with {} classes", new_connection.welcome.network,
-               new_connection.welcome.class_count);
+  STAC_RETURN_IF_ERROR(session->OnWelcome(adopted.welcome));
+  Send(options.configuration, totals.video_bytes, 0);
+  spdlog::info("connected: network {} with {} classes", adopted.welcome.network,
+               adopted.welcome.class_count);
+  return OkStatus();
 }
 
 void LiveDevice::Impl::Disconnect(const std::string& reason) {
   if (!link) return;
   spdlog::warn("connection lost ({}); labels go on from the last ones, reconnecting", reason);
-  link->Close();
-  link.reset();
   session->OnDisconnected();
-  connector.Start(session->MakeHello());
+  connector.Start(session->MakeHello(), {}, std::move(link));
 }
 
 void LiveDevice::Impl::Send(const Message& message, int64_t& bytes, Micros ttl) {
@@ -200,7 +155,7 @@ void LiveDevice::Impl::Send(const Message& message, int64_t& bytes, Micros ttl) 
 
 // Messages are absorbed in their order, so none is taken from the link while labels are decoded.
 void LiveDevice::Impl::ReceiveMessages() {
-  while (link && !decoding) {
+  while (link && !decoder.busy()) {
     auto received = link->Receive();
     if (!received) return Disconnect(received.error().message);
     if (!*received) return;
@@ -216,9 +171,7 @@ void LiveDevice::Impl::Absorb(Message message) {
     auto job = session->BeginLabels(std::move(*labels));
     if (!job) return Disconnect(job.error().message);
     if (!*job) return;
-    decoding = true;
-    to_decode.Push({std::move(**job), connection});
-    return;
+    return decoder.Start(std::move(**job));
   }
   auto report = session->OnMessage(message);
   if (!report) return Disconnect(report.error().message);
@@ -229,52 +182,49 @@ void LiveDevice::Impl::Absorb(Message message) {
 }
 
 void LiveDevice::Impl::AbsorbDecoded() {
-  auto done = decoded.PopFor(0);
-  if (!done) return;
-  decoding = false;
-  if (!link || done->from.connection != connection) return;
-  const Status status =
-      session->FinishLabels(done->from.job, std::move(done->labels), done->decode_ms);
+  auto done = decoder.Poll();
+  if (!done || !link) return;
+  const Status status = session->FinishLabels(done->job, std::move(done->labels), done->decode_ms);
   if (!status) Disconnect(status.error().message);
 }
 
-void LiveDevice::Impl::SendEncoded() {
-  while (auto done = encoded.PopFor(0)) {
-    encoding = false;
-    KeyframeRecord record{
-        .frame = done->job.frame.id, .plan_ms = done->plan_ms, .encode_ms = done->encode_ms};
-    if (!done->coded) {
-      spdlog::error("keyframe {}: {}", record.frame, done->coded.error().message);
-      session->OnKeyframeLost(record.frame);
-      continue;
-    }
-    record.idr = done->coded->idr;
-    record.scale = static_cast<double>(done->job.frame.width()) / source->info().width;
-    record.bytes = done->coded->access_unit.size();
-    record.mean_qp = done->coded->mean_qp;
-    const Bytes access_unit = done->coded->access_unit;
-    const Message message = session->MakeMessage(done->job, std::move(*done->coded));
+void LiveDevice::Impl::SendCoded() {
+  auto done = coder.Poll();
+  if (!done) return;
+  const KeyframeJob& job = done->plan.job;
+  KeyframeRecord record{
+      .frame = job.frame.id, .plan_ms = done->plan.plan_ms, .encode_ms = done->encode_ms};
+  if (!done->frame) {
+    spdlog::error("keyframe {}: {}", record.frame, done->frame.error().message);
+    return session->OnKeyframeLost(record.frame);
+  }
+  record.idr = done->frame->idr;
+  record.scale = static_cast<double>(job.frame.width()) / source->info().width;
+  record.bytes = done->frame->access_unit.size();
+  record.mean_qp = done->frame->mean_qp;
+  const Bytes access_unit = done->frame->access_unit;
+  if (link && session->Awaits(record.frame)) {
     const int64_t before = totals.video_bytes;
-    if (link) Send(message, totals.video_bytes, options.keyframe_ttl);
+    Send(session->MakeMessage(job, std::move(*done->frame)), totals.video_bytes,
+         options.keyframe_ttl);
     record.sent = link != nullptr;
     if (record.sent && options.adaptation != nullptr) {
       options.adaptation->OnKeyframeSent(static_cast<size_t>(totals.video_bytes - before),
                                          record.idr);
     }
-    if (!record.sent) session->OnKeyframeLost(record.frame);
-    ++totals.keyframes;
-    sink->OnKeyframe(record, done->job, access_unit);
   }
+  if (!record.sent) session->OnKeyframeLost(record.frame);
+  ++totals.keyframes;
+  sink->OnKeyframe(record, job, access_unit);
 }
 
 void LiveDevice::Impl::Serve() {
-  SendEncoded();
+  SendCoded();
   AbsorbDecoded();
   if (link) {
     ReceiveMessages();
   } else if (auto found = connector.Poll()) {
-    ++totals.reconnects;
-    Adopt(std::move(*found));
+    if (const Status status = Adopt(std::move(*found)); !status) Disconnect(status.error().message);
   }
 }
 
@@ -283,7 +233,7 @@ void LiveDevice::Impl::WaitUntil(Micros time, const std::atomic<bool>& stop) {
     Serve();
     const Micros left = time - clock.Now();
     if (left <= 0 || stop) return;
-    if (link && !encoding && !decoding) {
+    if (link && !coder.busy() && !decoder.busy()) {
       link->Wait(std::min(left, kIdleWait));
     } else {
       finished.WaitFor(std::min(left, kLoopWait));
@@ -318,8 +268,7 @@ void LiveDevice::Impl::Adapt(const LinkStats& stats) {
   if (wanted == options.configuration) return;
   options.configuration = wanted;
   session->Configure(wanted);
-  int64_t ignored = 0;
-  Send(wanted, ignored, 0);
+  Send(wanted, totals.video_bytes, 0);
 }
 
 // For a keyframe that goes now, which has a QP of its own; false: none may. The server is told of
@@ -375,12 +324,11 @@ void LiveDevice::Impl::OnFrame(const Frame& frame, Micros available) {
     SendLabels(stats, record);
     if (link && adaptation != nullptr) Adapt(stats);
   }
-  if (link && !encoding && session->KeyframeDue() && ConfigureKeyframe(stats)) {
+  if (link && !coder.busy() && session->KeyframeDue() && ConfigureKeyframe(stats)) {
     Stopwatch plan;
     if (auto job = session->PlanKeyframe()) {
       record.keyframe = true;
-      encoding = true;
-      to_encode.Push({std::move(*job), plan.Milliseconds()});
+      coder.Start({std::move(*job), plan.Milliseconds()});
     }
   }
   ++totals.frames;
@@ -397,34 +345,30 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
     governor.emplace(*options.flow_governor, 1e3 / info.fps);
     session->SetFlowGrid(governor->grid());
   }
-  Micros origin = -1;
-  bool starved = false;  // the source was slower than the clock
+  FramePacer pacer;
   while (!stop) {
     Serve();
-    auto item = captured.PopFor(kLoopWait);
-    if (!item) {
-      if (captured.drained()) break;
-      starved = true;
+    const auto captured = capture.Next(kLoopWait);
+    if (!captured) {
+      if (capture.ended()) break;
+      pacer.OnStarved();
       continue;
     }
-    if (!item->frame) return tl::unexpected<Error>(item->frame.error());
-    const Frame& frame = *item->frame;
+    if (!captured->frame) return tl::unexpected<Error>(captured->frame.error());
+    const Frame& frame = *captured->frame;
     if (options.seconds > 0 && static_cast<double>(frame.pts) >= options.seconds * 1e6) break;
     const double seconds = static_cast<double>(frame.pts + interval) / 1e6;
-    Micros available = item->at;
+    Micros available = captured->at;
     if (pace) {
-      // A source that cannot keep up is waited for; only our own delay makes us skip frames.
-      if (origin < 0 || std::exchange(starved, false)) {
-        origin = std::max(origin, available - frame.pts);
-      }
-      if (clock.Now() - (origin + frame.pts) > kTooLate) {
-        ++dropped;
+      const auto due = pacer.Due(frame.pts, captured->at, clock.Now());
+      if (!due) {
+        ++totals.dropped;
         totals.seconds = seconds;
         continue;
       }
-      WaitUntil(origin + frame.pts, stop);
+      WaitUntil(*due, stop);
       if (stop) break;
-      available = std::max(origin + frame.pts, item->at);
+      available = std::max(*due, captured->at);
     }
     while (stepped && !link && !stop) WaitUntil(clock.Now() + kLoopWait, stop);
     totals.seconds = seconds;
@@ -432,7 +376,7 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
     OnFrame(frame, available);
     // No frame comes in the meantime that would tell of an answer that never will.
     if (stepped) {
-      while (!stop && link && (encoding || session->unanswered() > 0)) {
+      while (!stop && link && (coder.busy() || session->unanswered() > 0)) {
         WaitUntil(clock.Now() + kLoopWait, stop);
         if (link) NoticeExpired(link->Stats());
         session->ExpireUnanswered();
@@ -441,10 +385,10 @@ Status LiveDevice::Impl::Loop(const std::atomic<bool>& stop) {
   }
   // Drain: what is being coded still goes out, and answers on their way are counted.
   const Micros deadline = clock.Now() + 3'000'000;
-  while (link && (encoding || session->unanswered() > 0) && clock.Now() < deadline) {
+  while (link && (coder.busy() || session->unanswered() > 0) && clock.Now() < deadline) {
     WaitUntil(clock.Now() + kLoopWait, stop);
     Serve();
-    if (stop && !encoding) break;
+    if (stop && !coder.busy()) break;
   }
   return OkStatus();
 }
@@ -467,9 +411,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   STAC_RETURN_IF_ERROR(impl.session->CheckEncoder());
   auto first = impl.connector.ConnectOnce(impl.session->MakeHello(), stop);
   if (first) {
-    impl.link = std::move(first->link);
-    STAC_RETURN_IF_ERROR(impl.session->OnWelcome(first->welcome));
-    impl.Send(impl.options.configuration, impl.totals.video_bytes, 0);
+    STAC_RETURN_IF_ERROR(impl.Adopt(std::move(*first)));
   } else if (impl.options.keep_trying) {
     spdlog::warn("{}; trying again", first.error().message);
     impl.connector.Start(impl.session->MakeHello(), first.error().message);
@@ -477,26 +419,18 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
     return tl::unexpected<Error>(std::move(first).error());
   }
 
-  std::thread capture([&] { impl.CaptureLoop(stop); });
-  std::thread encode([&] { impl.EncodeLoop(); });
-  std::thread decode([&] { impl.DecodeLoop(); });
+  impl.capture.Start(stop);
   const Status outcome = impl.Loop(stop);
-  impl.captured.Close();
-  impl.to_encode.Close();
-  impl.encoded.Close();
-  impl.to_decode.Close();
-  impl.decoded.Close();
-  impl.source->Interrupt();
-  capture.join();
-  encode.join();
-  decode.join();
+  impl.capture.Stop();
+  impl.coder.Stop();
+  impl.decoder.Stop();
   impl.connector.Stop();
   if (impl.link) {
     int64_t ignored = 0;
     impl.Send(Bye{.reason = "end of the stream"}, ignored, 0);
     if (impl.link) impl.link->Close();
   }
-  impl.totals.dropped = impl.dropped;
+  impl.totals.dropped += impl.capture.dropped();
   impl.totals.outcome = outcome;
   return impl.totals;
 }

@@ -128,6 +128,23 @@ class FailingSegmenter final : public Segmenter {
   FakeSegmenter fake_{kClasses};
 };
 
+// Calls back before a frame is coded.
+class WatchedEncoder final : public VideoEncoder {
+ public:
+  WatchedEncoder(std::unique_ptr<VideoEncoder> encoder, std::function<void(FrameId)> before)
+      : encoder_(std::move(encoder)), before_(std::move(before)) {}
+  Result<EncodedFrame> Encode(const Frame& frame, const QpMap* qp, bool force_idr) override {
+    before_(frame.id);
+    return encoder_->Encode(frame, qp, force_idr);
+  }
+  Status SetBitrate(double kbps) override { return encoder_->SetBitrate(kbps); }
+  std::string Describe() const override { return encoder_->Describe(); }
+
+ private:
+  std::unique_ptr<VideoEncoder> encoder_;
+  std::function<void(FrameId)> before_;
+};
+
 class LiveDeviceTest : public testing::Test {
  protected:
   LiveDeviceTest() {
@@ -280,9 +297,50 @@ TEST_F(LiveDeviceTest, WithoutPaceFramesWaitForTheServer) {
   const auto totals = RunToTheEnd(device);
   ASSERT_TRUE(totals) << totals.error().message;
   EXPECT_EQ(totals->frames, 10);
-  EXPECT_EQ(totals->reconnects, 2);
+  EXPECT_EQ(totals->reconnects, 1);
   EXPECT_EQ(totals->keyframes, 10);
   EXPECT_EQ(sink_.feedback.size(), 9u);
+}
+
+// Keyframe 4 is coded for as long as it takes to lose the server and to find it again.
+TEST_F(LiveDeviceTest, AKeyframeForALostConnectionIsNotSentOverTheNextOne) {
+  Link* link = nullptr;
+  Signal found_again;
+  DeviceOptions options;
+  options.width = 192;
+  options.height = 128;
+  const auto encoders =
+      [&](const EncoderOptions& encoder) -> Result<std::unique_ptr<VideoEncoder>> {
+    STAC_ASSIGN_OR_RETURN(auto x264, MakeX264Encoder(encoder));
+    return std::make_unique<WatchedEncoder>(std::move(x264), [&](FrameId frame) {
+      if (frame != 4) return;
+      link->Close();
+      EXPECT_TRUE(found_again.Wait());
+    });
+  };
+  DeviceSession session(options, MakeDisFlow({}), encoders, &clock_);
+  const auto source = MakeSource(10);
+  LiveDevice device(
+      {.pace = false}, &session, source.get(),
+      [&]() -> Result<std::unique_ptr<Link>> {
+        auto connected = Connect();
+        link = connected.get();
+        return connected;
+      },
+      &sink_);
+  sink_.on_frame = [&](const FrameRecord& record) {
+    if (record.frame == 5) found_again.Set();
+  };
+  const auto totals = RunToTheEnd(device);
+  ASSERT_TRUE(totals) << totals.error().message;
+  EXPECT_EQ(totals->reconnects, 1);
+  EXPECT_EQ(totals->errors, 0);
+  ASSERT_EQ(sink_.keyframes.size(), 9u);  // frame 5 found the encoder busy
+  EXPECT_FALSE(sink_.keyframes[4].sent);
+  EXPECT_EQ(sink_.keyframes[5].frame, 6u);
+  EXPECT_TRUE(sink_.keyframes[5].sent);
+  EXPECT_TRUE(sink_.keyframes[5].idr);
+  EXPECT_EQ(sink_.feedback.size(), 8u);
 }
 
 TEST_F(LiveDeviceTest, StoppingEndsTheWaitForAServer) {
