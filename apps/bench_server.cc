@@ -283,7 +283,8 @@ void AddBenchServer(CLI::App& bench) {
   command->add_option("--precision", options->precision, "As in stac server")
       ->check(CLI::IsMember(PrecisionNames()))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Of the network (0: all cores)");
+  command->add_option("--threads", options->threads, "Of the network, at least 2 (0: all cores)")
+      ->check(CLI::Range(0, 1024));
   command->add_option("--reduced", options->reduced, "Factor of the smaller frame")
       ->check(CLI::IsMember({2, 4}))
       ->capture_default_str();

@@ -79,7 +79,8 @@ void AddCalibrateCommand(CLI::App& app) {
   command->add_option("--frames", options->frames, "Of each clip, spread over its length")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
-  command->add_option("--max-width", options->max_width, "Scale larger frames down");
+  command->add_option("--max-width", options->max_width, "Scale larger frames down")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--levels", options->calibration.level_count, "L: levels of the ladder")
       ->check(CLI::Range(2, 128))
       ->capture_default_str();

@@ -44,12 +44,6 @@ RgbImage CellPicture(const Grid<T>& map, int width, int height, ColourOf colour_
 
 }  // namespace
 
-RgbImage LabelPicture(const LabelMap& labels, const ClassList& classes) {
-  RgbImage picture(labels.width(), labels.height());
-  for (size_t i = 0; i < labels.size(); ++i) picture[i] = ClassColour(labels[i], classes);
-  return picture;
-}
-
 RgbImage OverlayPicture(const Frame& frame, const LabelMap& labels, const ClassList& classes) {
   RgbImage picture = RgbFromFrame(frame);
   if (!picture.SameSize(labels)) return picture;

@@ -7,8 +7,6 @@
 
 namespace stac {
 
-// Classes in their colours; unlabelled pixels black.
-RgbImage LabelPicture(const LabelMap& labels, const ClassList& classes);
 // The frame with the labels' colours laid over it.
 RgbImage OverlayPicture(const Frame& frame, const LabelMap& labels, const ClassList& classes);
 // Black-body colours for a map, scaled to its own range on a logarithmic axis; each cell becomes a

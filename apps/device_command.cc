@@ -169,7 +169,8 @@ void AddDeviceCommand(CLI::App& app) {
                    "File, URL, camera, image folder, or synthetic:WxH@FPS")
       ->required();
   command->add_option("--server", options->server, "HOST:PORT")->capture_default_str();
-  command->add_option("--seconds", options->seconds, "Stop after this much video (0: at its end)");
+  command->add_option("--seconds", options->seconds, "Stop after this much video (0: at its end)")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--qp", options->qp, "Base QP: the quality knob, lower is better")
       ->check(CLI::Range(-20.0, 71.0))
       ->each(configured)
@@ -243,8 +244,10 @@ void AddDeviceCommand(CLI::App& app) {
   command->add_option("--folder-fps", options->source.folder_fps, "Frames/s of an image folder")
       ->check(CLI::Range(0.1, 1000.0))
       ->capture_default_str();
-  command->add_option("--max-width", options->source.max_width, "Scale larger frames down");
-  command->add_option("--max-height", options->source.max_height, "Scale larger frames down");
+  command->add_option("--max-width", options->source.max_width, "Scale larger frames down")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--max-height", options->source.max_height, "Scale larger frames down")
+      ->check(CLI::NonNegativeNumber);
   command
       ->add_option("--region", device.planner.region_size,
                    "Region size in pixels (0: 16 for small frames, 32 for others)")

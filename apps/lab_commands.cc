@@ -194,8 +194,10 @@ void AddFigures(CLI::App& app) {
   CLI::App* command = AddCommand(
       app, "figures", "Draws an experiment's figure as SVG, PNG and one HTML page",
       "  stac figures out/fig11", [options]() -> Status {
-        STAC_RETURN_IF_ERROR(fs::exists(options->folder / "runs") ? DrawSimulation(options->folder)
-                                                                  : DrawFigures(*options));
+        const bool simulated = fs::exists(options->folder / "runs");
+        if (simulated && !options->reference.empty())
+          return Fail("a simulation's page compares with no --reference: leave it out");
+        STAC_RETURN_IF_ERROR(simulated ? DrawSimulation(options->folder) : DrawFigures(*options));
         fmt::print("{}\n", (options->folder / "index.html").string());
         return OkStatus();
       });

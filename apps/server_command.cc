@@ -252,7 +252,8 @@ void AddServerCommand(CLI::App& app) {
       ->add_option("--max-height", options->server.max_height, "Refuse devices with higher frames")
       ->check(CLI::Range(16, 8192))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "Of the network (0: all cores)");
+  command->add_option("--threads", options->threads, "Of the network, at least 2 (0: all cores)")
+      ->check(CLI::Range(0, 1024));
   command->add_option("--log", options->log, "Append a JSON line for every keyframe to this file");
   command->add_option(
       "--labels", options->labels,

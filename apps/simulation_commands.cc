@@ -5,7 +5,6 @@
 
 #include "command.h"
 #include "lab_commands.h"
-#include "stac/base/check.h"
 #include "stac/base/file.h"
 #include "stac/base/log.h"
 #include "stac/base/progress.h"

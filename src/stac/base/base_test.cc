@@ -15,6 +15,8 @@
 #include "stac/base/file.h"
 #include "stac/base/file_name.h"
 #include "stac/base/grid.h"
+#include "stac/base/job_thread.h"
+#include "stac/base/path_variables.h"
 #include "stac/base/reason.h"
 #include "stac/base/result.h"
 #include "stac/base/statistics.h"
@@ -48,6 +50,41 @@ TEST(BoundedQueueTest, DropsTheOldestAndSaysWhenItIsClosed) {
   EXPECT_EQ(queue.Pop(), 2);
   EXPECT_EQ(queue.Pop(), 3);
   EXPECT_EQ(queue.Pop(), std::nullopt);
+}
+
+TEST(JobThreadTest, DoesOneJobAtATime) {
+  std::promise<int> first;
+  BoundedQueue<bool> finished(9);
+  JobThread<std::future<int>, int> thread([](std::future<int> job) { return 2 * job.get(); },
+                                          [&] { finished.Push(true); });
+  EXPECT_EQ(thread.Poll(), std::nullopt);
+  EXPECT_FALSE(thread.busy());
+  thread.Start(first.get_future());
+  EXPECT_EQ(thread.Poll(), std::nullopt);
+  EXPECT_TRUE(thread.busy());
+  first.set_value(21);
+  ASSERT_TRUE(finished.Pop());
+  EXPECT_TRUE(thread.busy());
+  EXPECT_EQ(thread.Poll(), 42);
+  EXPECT_FALSE(thread.busy());
+
+  std::promise<int> last;
+  thread.Start(last.get_future());
+  last.set_value(1);
+  thread.Stop();
+  EXPECT_EQ(thread.Poll(), 2);
+  thread.Start({});  // too late
+  EXPECT_FALSE(thread.busy());
+}
+
+TEST(PathVariablesTest, AreReplacedOnce) {
+  setenv("STAC_TEST_A", "/a/${STAC_TEST_B}", 1);
+  setenv("STAC_TEST_B", "b", 1);
+  EXPECT_EQ(*ExpandVariables("x/${STAC_TEST_A}/${STAC_TEST_B}"), "x//a/${STAC_TEST_B}/b");
+  EXPECT_EQ(*ExpandVariables("$STAC_TEST_B"), "$STAC_TEST_B");
+  EXPECT_THAT(ExpandVariables("${STAC_TEST_B").error().message, testing::HasSubstr("brace"));
+  EXPECT_THAT(ExpandVariables("${STAC_TEST_NONE}").error().message,
+              testing::HasSubstr("STAC_TEST_NONE, which is not set"));
 }
 
 TEST(GridTest, RowMajorAndClampedAtTheBorder) {

@@ -17,8 +17,6 @@ namespace stac {
 // final.
 class ArithmeticEncoder {
  public:
-  static constexpr bool kDecodes = false;
-
   // Codes `bit`, whose probability of being 1 is p1 / 65536, 0 < p1 < 65536. Returns it.
   bool Code(bool bit, uint32_t p1) {
     const uint32_t middle = low_ + static_cast<uint32_t>((uint64_t{high_ - low_} * p1) >> 16);
@@ -47,8 +45,6 @@ class ArithmeticEncoder {
 // The inverse. Any bytes decode to something; zeros follow the end.
 class ArithmeticDecoder {
  public:
-  static constexpr bool kDecodes = true;
-
   explicit ArithmeticDecoder(ByteSpan bytes) : bytes_(bytes) {
     for (int i = 0; i < 4; ++i) value_ = value_ << 8 | Next();
   }

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "stac/codec/label_coder.h"
-#include "stac/codec/test_pictures.h"
 
 namespace stac {
 namespace {

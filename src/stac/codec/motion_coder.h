@@ -3,8 +3,8 @@
 #include <cstdint>
 
 #include "stac/base/bytes.h"
+#include "stac/base/grid.h"
 #include "stac/base/result.h"
-#include "stac/video/maps.h"
 
 namespace stac {
 

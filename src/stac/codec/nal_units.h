@@ -22,7 +22,6 @@ struct NalUnit {
 };
 inline constexpr int kNalSlice = 1;
 inline constexpr int kNalIdrSlice = 5;
-inline constexpr int kNalSei = 6;
 inline constexpr int kNalSps = 7;
 inline constexpr int kNalPps = 8;
 

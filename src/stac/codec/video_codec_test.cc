@@ -6,8 +6,6 @@
 #include <functional>
 #include <random>
 
-#include "stac/base/file.h"
-#include "stac/codec/nal_units.h"
 #include "stac/codec/qp_plan.h"
 #include "stac/codec/test_pictures.h"
 #include "stac/codec/video_decoder.h"

@@ -5,7 +5,6 @@
 #include <functional>
 
 #include "stac/codec/nal_units.h"
-#include "stac/codec/qp_plan.h"
 #include "stac/codec/test_pictures.h"
 #include "stac/codec/video_decoder.h"
 #include "stac/codec/video_encoder.h"

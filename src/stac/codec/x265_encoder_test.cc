@@ -4,7 +4,6 @@
 #include <random>
 
 #include "stac/codec/nal_units.h"
-#include "stac/codec/qp_plan.h"
 #include "stac/codec/test_pictures.h"
 #include "stac/codec/video_decoder.h"
 #include "stac/codec/video_encoder.h"

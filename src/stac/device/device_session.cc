@@ -438,6 +438,7 @@ Result<std::optional<Message>> DeviceSession::MakeUpstreamLabels() {
   if (!anchor.at_server) {
     PropagatedLabels message{.frame = frame_.id, .anchor = anchor.frame};
     STAC_ASSIGN_OR_RETURN(message.coded, EncodeLabels(labels()));
+    STAC_RETURN_IF_ERROR(Validate(message));  // large maps may not fit a message
     return message;
   }
   const FlowField* flow = options_.propagate_labels ? chain_.Find(anchor.frame) : nullptr;

@@ -1,7 +1,5 @@
 #pragma once
 
-#include "stac/base/clock.h"
-
 namespace stac {
 
 struct FlowGovernorOptions {

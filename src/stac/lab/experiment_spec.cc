@@ -9,7 +9,6 @@
 #include <sstream>
 
 #include "stac/base/bytes.h"
-#include "stac/base/check.h"
 #include "stac/base/file.h"
 #include "stac/lab/toml_reader_internal.h"
 

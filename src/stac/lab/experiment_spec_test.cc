@@ -116,7 +116,8 @@ TEST(ExperimentSpec, SharedDataNeedsItsFolder) {
   setenv("STAC_DATA", "/tmp", 1);
   const auto there = ParseExperiment(Replace(kGood, "net.pt", "$STAC_DATA/net.pt"), "x", false);
   before == nullptr ? unsetenv("STAC_DATA") : setenv("STAC_DATA", kept.c_str(), 1);
-  EXPECT_THAT(missing, StartsWith("x.toml:7: 'path' needs the shared data: set STAC_DATA"));
+  EXPECT_THAT(missing, StartsWith("x.toml:7: 'path': the path \"$STAC_DATA/net.pt\" needs the "
+                                  "shared data: set STAC_DATA"));
   ASSERT_TRUE(there.has_value());
   EXPECT_EQ(there->networks[0].path, "/tmp/net.pt");
 }

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include "stac/capture/frame_scale.h"
-#include "stac/lab/reference.h"
 #include "stac/lab/test_tools.h"
 #include "stac/segment/fake_segmenter.h"
 

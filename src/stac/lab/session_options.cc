@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "stac/base/check.h"
-
 namespace stac {
 namespace {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "stac/base/file.h"
+#include "stac/base/path_variables.h"
 #include "stac/lab/experiment_spec.h"
 
 namespace stac {
@@ -106,17 +106,10 @@ class TomlReader {
   }
   // The path that a node holds. `key`: where it stands.
   std::string PathOf(const toml::node& node, const std::string& key) {
-    std::string path = node.value_or(std::string());
-    constexpr std::string_view kVariable = "$STAC_DATA";
-    if (path.starts_with(kVariable)) {
-      const std::filesystem::path data = DataFolder();
-      if (data.empty()) {
-        Complain(node, "'{}' needs the shared data: set STAC_DATA to its folder", key);
-        return path;
-      }
-      path.replace(0, kVariable.size(), data.string());
-    }
-    return path;
+    auto path = ExpandVariables(node.value_or(std::string()));
+    if (path) return *path;
+    Complain(node, "'{}': {}", key, path.error().message);
+    return {};
   }
 
  private:

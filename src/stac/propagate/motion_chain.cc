@@ -92,14 +92,13 @@ void MotionChain::Advance(const FlowField& then_from_now) {
                anchor.anchor_from_now.frame_height == then_from_now.frame_height);
     Compose(then_from_now, anchor.anchor_from_now, scratch_);
     std::swap(scratch_, anchor.anchor_from_now.then_from_now);
-    ++anchor.distance;
   }
 }
 
 void MotionChain::AddAnchor(FrameId id, int frame_width, int frame_height, int step) {
   STAC_CHECK(step >= 1 && frame_width > 0 && frame_height > 0);
   if (anchors_.size() == max_anchors_) Forget(1);
-  Anchor anchor{.id = id, .distance = 0};
+  Anchor anchor{.id = id};
   if (!spare_.empty()) {
     anchor.anchor_from_now.then_from_now = std::move(spare_.back());
     spare_.pop_back();
@@ -137,13 +136,6 @@ const FlowField* MotionChain::Find(FrameId anchor) const {
     if (held.id == anchor) return &held.anchor_from_now;
   }
   return nullptr;
-}
-
-std::optional<int> MotionChain::Distance(FrameId anchor) const {
-  for (const Anchor& held : anchors_) {
-    if (held.id == anchor) return held.distance;
-  }
-  return std::nullopt;
 }
 
 }  // namespace stac

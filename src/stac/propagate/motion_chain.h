@@ -30,13 +30,10 @@ class MotionChain {
 
   // Composed flow from the current frame back to the anchor; null if it is not held.
   const FlowField* Find(FrameId anchor) const;
-  // Frames between the anchor and now.
-  std::optional<int> Distance(FrameId anchor) const;
 
  private:
   struct Anchor {
     FrameId id;
-    int distance;
     FlowField anchor_from_now;
   };
   void Forget(size_t count);  // the `count` oldest

@@ -39,7 +39,6 @@ TEST(MotionChainTest, TranslationsAddUp) {
     chain.AddAnchor(10, 66, 34, 2);
     for (int k = 0; k < 5; ++k) chain.Advance(Field(66, 34, step, {1.25f, -0.5f}));
     ASSERT_NE(chain.Find(10), nullptr);
-    EXPECT_EQ(chain.Distance(10), 5);
     EXPECT_EQ(chain.Find(10)->step, 2);
     EXPECT_TRUE(chain.Find(10)->then_from_now.SameSize(33, 17));
     for (const Vec2& cell : chain.Find(10)->then_from_now) {
@@ -88,10 +87,7 @@ TEST(MotionChainTest, AnchorsComeAndGo) {
     chain.Advance(Field(32, 32, 2, {1, 0}));
   }
   EXPECT_EQ(chain.Find(1), nullptr);
-  EXPECT_EQ(chain.Distance(1), std::nullopt);
-  EXPECT_EQ(chain.Distance(2), 3);
   EXPECT_EQ(chain.Find(2)->then_from_now(5, 5), (Vec2{3, 0}));
-  EXPECT_EQ(chain.Distance(4), 1);
   chain.DropBefore(4);
   EXPECT_EQ(chain.Find(3), nullptr);
   EXPECT_NE(chain.Find(4), nullptr);

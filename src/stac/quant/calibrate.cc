@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "stac/base/check.h"
 #include "stac/base/revision.h"
 #include "stac/quant/block_dct.h"
 #include "stac/quant/budget.h"

@@ -29,9 +29,6 @@ int LevelLadder::NearestLevel(double qp) const {
   return std::clamp(static_cast<int>(std::ceil(position - 0.5)), 0, count_ - 1);
 }
 
-double LevelLadder::RelativeBudget(int level) const { return std::exp2((Qp(level) - min_qp_) / 6); }
-
 double StepOfQp(double qp) { return 0.625 * std::exp2(qp / 6); }
-double QpOfStep(double step) { return 6 * std::log2(step / 0.625); }
 
 }  // namespace stac

@@ -2,8 +2,6 @@
 
 #include <vector>
 
-#include "stac/base/result.h"
-
 namespace stac {
 
 // The L levels of section IV-A. All tables q_n^l = 2 B_l / (M |g_n|) are one shape times a scalar,
@@ -20,8 +18,6 @@ class LevelLadder {
   double Qp(int level) const;         // unrounded
   int NearestLevel(double qp) const;  // clamped to 0..count-1
   int middle() const { return count_ / 2; }
-  // B_l / B_0 = 2^((QP_l - QP_0) / 6): the step size doubles every 6 QP.
-  double RelativeBudget(int level) const;
 
  private:
   int count_;
@@ -31,6 +27,5 @@ class LevelLadder {
 
 // Luma quantization step of H.264 at a QP (0.625 at 0, doubling every 6).
 double StepOfQp(double qp);
-double QpOfStep(double step);
 
 }  // namespace stac

@@ -31,20 +31,11 @@ TEST(LevelLadderTest, EveryLevelIsNearestToItsOwnQp) {
   }
 }
 
-TEST(LevelLadderTest, BudgetsGrowAsStepsDo) {
-  const LevelLadder ladder(9, 4, 52 - 1);
-  EXPECT_EQ(ladder.RelativeBudget(0), 1);
-  for (int level = 0; level < 9; ++level) {
-    EXPECT_NEAR(ladder.RelativeBudget(level), StepOfQp(ladder.Qp(level)) / StepOfQp(4), 1e-9);
-  }
-}
-
 TEST(StepOfQpTest, IsThatOfH264) {
   EXPECT_DOUBLE_EQ(StepOfQp(0), 0.625);
   EXPECT_DOUBLE_EQ(StepOfQp(6), 1.25);
   EXPECT_NEAR(StepOfQp(4), 1.0, 0.01);
   EXPECT_NEAR(StepOfQp(51), 224, 4);
-  EXPECT_NEAR(QpOfStep(StepOfQp(27.3)), 27.3, 1e-9);
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "stac/base/check.h"
 #include "stac/base/file.h"
 #include "stac/base/revision.h"
 

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "stac/base/bytes.h"
 #include "stac/base/result.h"
 #include "stac/codec/video_encoder.h"
 #include "stac/quant/level_ladder.h"

@@ -2,7 +2,6 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "stac/base/check.h"
 #include "stac/quant/profile.h"
 
 // The profile file: one JSON object, keys in the order of the writer, matrices one row per line.

@@ -5,7 +5,6 @@
 #include <random>
 #include <string>
 
-#include "stac/base/file.h"
 #include "stac/base/test_folder.h"
 
 namespace stac {

@@ -20,7 +20,7 @@ Result<TorchNetwork> OpenNetwork(const std::string& path, const at::Device& devi
   if (precision == Precision::kHalf && !device.is_cuda())
     return Fail(
         "on a CPU half precision is for .stacnet weight files only, not for a TorchScript file "
-        "like {}: use single precision, or half precision for the gradient alone",
+        "like {}: use precision float or half-gradient",
         path);
   return OpenTorchScript(path, device, precision, passes);
 }

@@ -105,13 +105,12 @@ class Segmenter {
 };
 
 struct SegmenterOptions {
-  int threads = 0;              // 0: all cores
+  int threads = 0;              // at least 2 are used; 0: all cores
   std::string device = "auto";  // auto, cpu, cuda
   Precision precision = Precision::kFloat;
   // The gradient is taken on a frame reduced by this factor (1, 2, 4) and spread back: cheaper,
   // and a little less exact.
   int gradient_downscale = 1;
-  int expected_classes = 0;  // > 0: refuse a network with another class count
 };
 
 // Loads a TorchScript file (input RGB float [N,3,H,W] in 0..1, output logits [N,C,H,W] or a tuple

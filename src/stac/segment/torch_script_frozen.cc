@@ -8,7 +8,7 @@
 #include <optional>
 #include <vector>
 
-#include "stac/segment/frozen/layers_internal.h"
+#include "stac/segment/frozen/convolution_gradient_internal.h"
 #include "stac/segment/torch_script_internal.h"
 
 namespace stac {

@@ -171,13 +171,11 @@ Status TorchSegmenter::Probe() {
         kMaxClasses);
   }
   const int classes = static_cast<int>(logits.size(1));
-  for (const int expected : {network_.info.class_count, options_.expected_classes}) {
-    if (expected > 0 && expected != classes) {
-      return Fail(
-          "network {} has {} classes where {} are expected; use a network and class list "
-          "that belong together",
-          network_.info.name, classes, expected);
-    }
+  if (const int expected = network_.info.class_count; expected > 0 && expected != classes) {
+    return Fail(
+        "network {} has {} classes where {} are expected; use a network and class list that belong "
+        "together",
+        network_.info.name, classes, expected);
   }
   network_.info.class_count = classes;
   network_.info.on_gpu = !network_.device.is_cpu();
@@ -445,7 +443,7 @@ Result<Precision> ChoosePrecision(Precision precision, const at::Device& device)
     return half && device.is_cpu() ? Precision::kHalfGradient : Precision::kFloat;
   if (precision != Precision::kFloat && !half)
     return Fail(
-        "half precision needs a CUDA device or a processor with AVX512_BF16: use single precision");
+        "half precision needs a CUDA device or a processor with AVX512_BF16: use precision float");
   return precision;
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "stac/codec/qp_plan.h"
 #include "test_loop.h"
 
 namespace stac {

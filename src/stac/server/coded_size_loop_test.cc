@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "stac/codec/qp_plan.h"
 #include "test_loop.h"
 
 namespace stac {

@@ -98,8 +98,9 @@ void LiveServer::Impl::Refuse(std::unique_ptr<Link> link, const std::string& rea
   (void)link->Send(Serialize(Welcome{.reason = reason, .network = network.name}), 0);
   std::unique_lock lock(mutex);
   std::erase_if(refused, [](Refused& caller) {
-    if (caller.closed) caller.closer.join();
-    return caller.closed.load();
+    if (!caller.closed) return false;
+    caller.closer.join();
+    return true;
   });
   if (refused.size() >= kMostRefused) {
     lock.unlock();
@@ -115,8 +116,7 @@ void LiveServer::Impl::Refuse(std::unique_ptr<Link> link, const std::string& rea
 }
 
 // Before a newcomer costs anything; empty: there is none.
-std::string LiveServer::Impl::ReasonToRefuse() {
-  std::lock_guard guard(mutex);
+std::string LiveServer::Impl::ReasonToRefuse() const {
   if (draining) return "the server is shutting down";
   if (peers.size() < static_cast<size_t>(live.max_devices)) return {};
   return fmt::format("this server has its {} devices; connect to another one, or later",
@@ -155,17 +155,17 @@ LiveServer::~LiveServer() {
 }
 
 void LiveServer::Add(std::unique_ptr<Link> link, const std::string& peer_name) {
-  if (const std::string reason = impl_->ReasonToRefuse(); !reason.empty()) {
-    spdlog::warn("{}: refused: {}", peer_name, reason);
-    impl_->Refuse(std::move(link), reason);
-    return;
-  }
   auto peer = std::make_shared<Peer>();
   peer->link = std::move(link);
   peer->name = peer_name;
   peer->session = std::make_unique<ServerSession>(impl_->options, impl_->profile, impl_->network,
                                                   impl_->decoders, &impl_->clock);
-  std::lock_guard guard(impl_->mutex);
+  std::unique_lock lock(impl_->mutex);
+  if (const std::string reason = impl_->ReasonToRefuse(); !reason.empty()) {
+    lock.unlock();
+    spdlog::warn("{}: refused: {}", peer_name, reason);
+    return impl_->Refuse(std::move(peer->link), reason);
+  }
   peer->number = ++impl_->last_number;
   peer->receiver = std::thread([impl = impl_.get(), raw = peer.get()] { impl->Receive(*raw); });
   impl_->peers.push_back(std::move(peer));

@@ -5,8 +5,6 @@
 #include <memory>
 #include <string>
 
-#include "stac/base/clock.h"
-#include "stac/base/result.h"
 #include "stac/segment/segmenter.h"
 #include "stac/server/admission.h"
 #include "stac/server/server_session.h"
@@ -68,7 +66,8 @@ class LiveServer {
              const LiveServerOptions& live = {});
   ~LiveServer();
 
-  // Takes over a new peer; returns at once. After Drain it is only closed.
+  // Takes over a new peer; returns at once. Who is refused, as everybody is once Drain was called,
+  // is told why.
   void Add(std::unique_ptr<Link> link, const std::string& peer);
   // Stops taking in keyframes, answers those that wait, says goodbye. Waits for the threads.
   void Drain();

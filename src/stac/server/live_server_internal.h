@@ -125,7 +125,7 @@ struct LiveServer::Impl {
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);
   void NotifyOfWork();
-  std::string ReasonToRefuse();
+  std::string ReasonToRefuse() const;  // a newcomer; under the mutex
   void Refuse(std::unique_ptr<Link> link, const std::string& reason);
   void AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& welcome);
   stac::Status WaitUntilWarm(Peer& peer);

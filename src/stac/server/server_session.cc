@@ -243,6 +243,7 @@ Result<ServerAnswer> ServerSession::Answer(const PendingFrame& pending, Segmenta
       EncodeLabelsAtGrid(answer.labels, grid, predict ? &held->second.shown : nullptr));
   answer.messages.emplace_back(
       Labels{.frame = id, .previous = previous, .coded = std::move(coded_labels.bytes)});
+  STAC_RETURN_IF_ERROR(Validate(answer.messages.back()));  // large maps may not fit a message
   answer.stats = {.frame = id,
                   .processing_ms = static_cast<double>(clock_->Now() - pending.arrived) / 1000,
                   .decode_ms = pending.decode_ms,

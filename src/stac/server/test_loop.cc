@@ -1,5 +1,7 @@
 #include "test_loop.h"
 
+#include "stac/capture/synthetic_scene.h"
+
 #include <gtest/gtest.h>
 
 #include "stac/flow/optical_flow.h"

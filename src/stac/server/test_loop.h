@@ -3,8 +3,6 @@
 #include <memory>
 #include <vector>
 
-#include "stac/capture/synthetic_scene.h"
-#include "stac/codec/qp_plan.h"
 #include "stac/device/device_session.h"
 #include "stac/segment/fake_segmenter.h"
 #include "stac/server/server_session.h"

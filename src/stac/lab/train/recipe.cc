@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
-#include <cstring>
 #include <set>
 
 #include "stac/base/file.h"
+#include "stac/base/path_variables.h"
 
 namespace stac {
 namespace {
@@ -77,18 +76,7 @@ class TableReader {
 };
 
 Result<std::string> ExpandPath(const std::string& path, const std::filesystem::path& folder) {
-  std::string out = path;
-  for (size_t at = 0; (at = out.find("${", at)) != std::string::npos;) {
-    const size_t end = out.find('}', at);
-    if (end == std::string::npos) return Fail("the path \"{}\" lacks a closing brace", path);
-    const std::string name = out.substr(at + 2, end - at - 2);
-    const char* value = std::getenv(name.c_str());
-    if (value == nullptr)
-      return Fail("the path \"{}\" needs the environment variable {}, which is not set", path,
-                  name);
-    out.replace(at, end - at + 1, value);
-    at += std::strlen(value);  // what it holds is no variable
-  }
+  STAC_ASSIGN_OR_RETURN(const std::string out, ExpandVariables(path));
   if (out.empty()) return Fail("a path is missing");
   return (folder / out).lexically_normal().string();
 }

@@ -23,7 +23,6 @@
 #include "stac/lab/train/losses_internal.h"
 #include "stac/lab/train/teacher_internal.h"
 #include "stac/lab/train/validate_internal.h"
-#include "stac/segment/networks/layers_internal.h"
 #include "stac/segment/networks/stacnet_internal.h"
 #include "stac/segment/torch_segmenter_internal.h"
 

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <utility>
 
+#include "stac/segment/fake_cuda/fake_cuda_internal.h"
 #include "stac/segment/fake_cuda/memory_internal.h"
 
 namespace stac::fake_cuda {

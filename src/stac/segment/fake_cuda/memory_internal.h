@@ -8,8 +8,6 @@
 #include <cstdint>
 #include <map>
 
-#include "stac/segment/fake_cuda/fake_cuda_internal.h"
-
 // The memory and streams of the device that is none.
 
 namespace stac::fake_cuda {

@@ -1,6 +1,5 @@
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "stac/base/check.h"
 #include "stac/segment/frozen/layers_internal.h"
 #include "stac/segment/networks/accmpeg_network_internal.h"
 #include "stac/segment/networks/bisenet_internal.h"
