@@ -39,11 +39,11 @@ Result<Connection> Connector::ConnectOnce(const Hello& hello, const std::atomic<
 
 void Connector::Start(const Hello& hello, std::string known_reason, std::unique_ptr<Link> lost) {
   Stop();
-  thread_ = std::thread([this, hello, known_reason = std::move(known_reason),
-                         lost = std::move(lost)] {
-    if (lost) lost->Close();
-    Loop(hello, known_reason);
-  });
+  thread_ =
+      std::thread([this, hello, known_reason = std::move(known_reason), lost = std::move(lost)] {
+        if (lost) lost->Close();
+        Loop(hello, known_reason);
+      });
 }
 
 void Connector::Loop(const Hello& hello, std::string known_reason) {

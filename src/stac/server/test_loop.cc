@@ -1,9 +1,8 @@
 #include "test_loop.h"
 
-#include "stac/capture/synthetic_scene.h"
-
 #include <gtest/gtest.h>
 
+#include "stac/capture/synthetic_scene.h"
 #include "stac/flow/optical_flow.h"
 #include "stac/video/accuracy.h"
 
