@@ -1,6 +1,8 @@
 #include <atomic>
 #include <bit>
+#include <filesystem>
 #include <fstream>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -40,18 +42,51 @@ struct Options {
   LiveServerOptions live;
 };
 
+// Of a keyframe that was not answered only what is known.
 nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
+  const ServerStats& stats = served.stats;
+  const bool failed = !stats.error.empty();
+  nlohmann::ordered_json line = {
+      {"device", served.device},
+      {"frame", stats.frame},
+      {"outcome", failed ? "failed" : (stats.dropped() ? "dropped" : "answered")}};
+  if (failed) line["error"] = stats.error;
+  if (failed || stats.dropped()) return line;
   const auto round = [](double ms) { return std::round(ms * 100) / 100; };
-  return {{"device", served.device},
-          {"frame", served.stats.frame},
-          {"video_bytes", served.video_bytes},
-          {"feedback_bytes", served.feedback_bytes},
-          {"processing_ms", round(served.stats.processing_ms)},
-          {"decode_ms", round(served.stats.decode_ms)},
-          {"forward_ms", round(served.stats.forward_ms)},
-          {"gradient_ms", round(served.stats.gradient_ms)},
-          {"queue", served.stats.queue}};
+  line["video_bytes"] = served.video_bytes;
+  line["feedback_bytes"] = served.feedback_bytes;
+  line["processing_ms"] = round(stats.processing_ms);
+  line["decode_ms"] = round(stats.decode_ms);
+  line["forward_ms"] = round(stats.forward_ms);
+  line["gradient_ms"] = round(stats.gradient_ms);
+  line["queue"] = stats.queue;
+  return line;
 }
+
+// A folder of its own for each connection that sends labels, beside those of earlier ones from the
+// same address. Thread-safe.
+class LabelFolders {
+ public:
+  explicit LabelFolders(std::string root) : root_(std::move(root)) {}
+
+  Result<std::string> Of(const std::string& device, int64_t connection) {
+    const std::lock_guard guard(mutex_);
+    std::string& folder = folders_[connection];
+    const std::string name = fmt::format("{}/{}", root_, FileNameOf(device));
+    for (int number = 1; folder.empty(); ++number) {
+      const std::string candidate = number == 1 ? name : fmt::format("{}_{}", name, number);
+      std::error_code error;
+      if (std::filesystem::create_directory(candidate, error)) folder = candidate;
+      if (error) return Fail("cannot make the folder {}: {}", candidate, error.message());
+    }
+    return folder;
+  }
+
+ private:
+  const std::string root_;
+  std::mutex mutex_;
+  std::map<int64_t, std::string> folders_;
+};
 
 ObjectiveKind ObjectiveFromName(const std::string& name) {
   if (name == "projection") return ObjectiveKind::kProjection;
@@ -91,23 +126,30 @@ Status RunServer(const Options& options) {
   STAC_ASSIGN_OR_RETURN(srt.passphrase, PassphraseFromEnvironment());
   STAC_ASSIGN_OR_RETURN(std::unique_ptr<SrtListener> listener, ListenSrt(options.listen, srt));
 
+  std::error_code error;
+  if (std::filesystem::is_regular_file(options.port_file, error)) {
+    std::filesystem::remove(options.port_file, error);  // of an earlier run
+  }
   std::ofstream log;
   if (!options.log.empty()) {
     log.open(options.log, std::ios::app);  // supervisors start servers anew
     if (!log) return Fail("cannot write the log {}: check the path and permissions", options.log);
   }
   if (!options.labels.empty()) STAC_RETURN_IF_ERROR(MakeFolder(options.labels));
+  LabelFolders folders(options.labels);
   std::once_flag labels_said;
   std::atomic<int64_t> labels_lost{0};
   LiveServer live(
       server, profile, std::move(segmenter), MakeVideoDecoder,
       [&](const ServedKeyframe& served) {
         if (!log.is_open() || !log) return;
-        if (!(log << LogLine(served).dump() << '\n' << std::flush)) {
+        // A reason may come from a library, in any bytes.
+        constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
+        if (!(log << LogLine(served).dump(-1, ' ', false, kReplace) << '\n' << std::flush)) {
           spdlog::error("the log {} cannot be written any more: disk full?", options.log);
         }
       },
-      [&](const std::string& device, FrameId frame, const LabelMap& labels) {
+      [&](const std::string& device, int64_t connection, FrameId frame, const LabelMap& labels) {
         if (options.labels.empty()) {
           std::call_once(labels_said, [&] {
             spdlog::warn("{} sends labels, which nobody keeps: name a folder with --labels",
@@ -115,8 +157,12 @@ Status RunServer(const Options& options) {
           });
           return;
         }
-        const auto path = fmt::format("{}/{}/{:06}.png", options.labels, FileNameOf(device), frame);
-        const Status status = WritePng(path, labels);
+        Status status;
+        if (const auto folder = folders.Of(device, connection)) {
+          status = WritePng(fmt::format("{}/{:06}.png", *folder, frame), labels);
+        } else {
+          status = tl::unexpected<Error>(folder.error());
+        }
         if (status) return;
         // Said ever more rarely: the log may lie on the same full disk.
         const auto lost = static_cast<uint64_t>(++labels_lost);
@@ -254,11 +300,13 @@ void AddServerCommand(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--threads", options->threads, "Of the network, at least 2 (0: all cores)")
       ->check(CLI::Range(0, 1024));
-  command->add_option("--log", options->log, "Append a JSON line for every keyframe to this file");
+  command->add_option("--log", options->log,
+                      "Append a JSON line for every keyframe to this file:\n"
+                      "answered, dropped or failed");
   command->add_option(
       "--labels", options->labels,
       "Folder for the labels that devices send (PNG for every frame), in it one for\n"
-      "each connection: the device's name and address");
+      "each connection: the device's name and address, numbered if it is there");
   command->add_option("--port-file", options->port_file,
                       "Written with the port once devices may connect");
 }

@@ -393,6 +393,10 @@ Status DeviceSession::OnLabels(const Labels& message) {
 }
 
 std::optional<FeedbackReport> DeviceSession::OnStats(const ServerStats& stats) {
+  if (stats.max_keyframe_fps > 0) {
+    max_keyframe_fps_ = stats.max_keyframe_fps;
+    Configure(configuration_);
+  }
   const auto awaited = awaited_.find(stats.frame);
   if (awaited == awaited_.end()) return std::nullopt;
   if (!stats.error.empty()) {

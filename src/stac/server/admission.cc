@@ -9,7 +9,12 @@
 namespace stac {
 namespace {
 
-constexpr double kMemory = 0.05;  // weight of the newest keyframe in the mean cost
+// The least weight of the newest keyframe in the mean cost; the first ones count alike.
+constexpr double kMemory = 0.05;
+constexpr double kLargestFactor = 4;
+// Of max_load, up to which rates are raised; and by how much at least.
+constexpr double kRaisedLoad = 0.9;
+constexpr double kLeastRaise = 1.1;
 // Smaller frames count as so many pixels: what they cost is not in their pixels, and must not be
 // charged to those of others.
 constexpr int64_t kLeastPixels = 128 * 128;
@@ -32,7 +37,8 @@ Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) 
   STAC_CHECK(pixels > 0 && fps > 0);
   if (options_.max_load <= 0) return {.accepted = true};
   Leave(device);
-  double rate = std::min(options_.keyframe_fps, fps);
+  const double wanted = std::min(options_.keyframe_fps, fps);
+  double rate = wanted;
   if (measured()) {
     double left = std::max(options_.max_load - load(), 0.0) / Seconds(pixels);
     const double least = std::min(options_.min_keyframe_fps, rate);
@@ -46,15 +52,28 @@ Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) 
     }
     rate = std::min(rate, left);
   }
-  granted_[device] = {pixels, rate};
+  granted_[device] = {pixels, wanted, rate};
   return {.accepted = true, .max_keyframe_fps = rate};
+}
+
+std::optional<double> Admission::Raise(int64_t device) {
+  const auto found = granted_.find(device);
+  if (found == granted_.end() || !measured()) return std::nullopt;
+  Grant& grant = found->second;
+  // Half of what is left: others may want more too.
+  const double room = (kRaisedLoad * options_.max_load - load()) / 2 / Seconds(grant.pixels);
+  const double rate = std::min(grant.wanted_fps, grant.keyframe_fps + room);
+  if (rate < kLeastRaise * grant.keyframe_fps) return std::nullopt;
+  grant.keyframe_fps = rate;
+  return rate;
 }
 
 void Admission::OnKeyframe(int64_t pixels, double busy_ms) {
   STAC_CHECK(pixels > 0);
-  const double now =
-      std::max(busy_ms, 1e-3) * 1e3 / static_cast<double>(std::max(pixels, kLeastPixels));
-  us_per_pixel_ = measured() ? us_per_pixel_ + kMemory * (now - us_per_pixel_) : now;
+  double now = std::max(busy_ms, 1e-3) * 1e3 / static_cast<double>(std::max(pixels, kLeastPixels));
+  if (measured()) now = std::min(now, kLargestFactor * us_per_pixel_);
+  const double weight = std::max(kMemory, 1 / static_cast<double>(++keyframes_));
+  us_per_pixel_ += weight * (now - us_per_pixel_);
 }
 
 }  // namespace stac

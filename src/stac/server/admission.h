@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace stac {
@@ -17,7 +18,8 @@ struct AdmissionOptions {
 // Decides who may stream how fast, so that devices already there keep their latency: a newcomer is
 // granted what is left of the capacity, by the measured cost of a keyframe, or refused. The first
 // gets the least rate whatever was measured: that may have been an exception, and only its
-// keyframes can tell. What was granted is not taken back. Not thread-safe.
+// keyframes can tell. What was granted is not taken back, and raised where room is made. Not
+// thread-safe.
 class Admission {
  public:
   explicit Admission(const AdmissionOptions& options) : options_(options) {}
@@ -31,7 +33,12 @@ class Admission {
   // Until a keyframe has been measured, everybody gets the full rate.
   Verdict Admit(int64_t device, int64_t pixels, double fps);
   void Leave(int64_t device) { granted_.erase(device); }
-  // A keyframe of so many pixels kept the network busy for so long.
+  // The rate of a device that was granted less than it asked for, if there is room by now for more
+  // that is worth saying. A tenth of max_load stays free: costs are measured with an error, and
+  // what is raised stays.
+  std::optional<double> Raise(int64_t device);
+  // A keyframe of so many pixels kept the network busy for so long. One that took many times the
+  // mean, as when the machine stood still, counts as four times that.
   void OnKeyframe(int64_t pixels, double busy_ms);
 
   bool measured() const { return us_per_pixel_ > 0; }
@@ -41,6 +48,7 @@ class Admission {
  private:
   struct Grant {
     int64_t pixels;
+    double wanted_fps;
     double keyframe_fps;
   };
   double Seconds(int64_t pixels) const;
@@ -48,6 +56,7 @@ class Admission {
   AdmissionOptions options_;
   std::map<int64_t, Grant> granted_;
   double us_per_pixel_ = 0;
+  int64_t keyframes_ = 0;  // measured
 };
 
 }  // namespace stac

@@ -43,6 +43,33 @@ TEST(AdmissionTest, WhoLeavesMakesRoom) {
   EXPECT_TRUE(admission.Admit(2, kPixels, 30).accepted);
 }
 
+TEST(AdmissionTest, WhoGotLessThanItAskedForGetsMoreWhenThereIsRoom) {
+  Admission admission({.max_load = 0.8, .keyframe_fps = 5, .min_keyframe_fps = 1});
+  admission.OnKeyframe(kPixels, 100);  // 8 keyframes/s in all
+  EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
+  EXPECT_NEAR(admission.Admit(2, kPixels, 30).max_keyframe_fps, 3, 1e-9);
+  EXPECT_EQ(admission.Raise(1), std::nullopt);
+  EXPECT_EQ(admission.Raise(2), std::nullopt);
+  admission.Leave(1);
+  EXPECT_EQ(admission.Raise(1), std::nullopt);
+  // 7.2 - 3 are left, half of which is more than it asked for.
+  EXPECT_DOUBLE_EQ(admission.Raise(2).value(), 5);
+  EXPECT_EQ(admission.Raise(2), std::nullopt);
+  EXPECT_NEAR(admission.load(), 0.5, 1e-9);
+}
+
+TEST(AdmissionTest, RaisedRatesApproachWhatIsLeftInStepsWorthSaying) {
+  Admission admission({.max_load = 1, .keyframe_fps = 9, .min_keyframe_fps = 1});
+  admission.OnKeyframe(kPixels, 100);  // 10 keyframes/s in all
+  EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 8).max_keyframe_fps, 8);
+  EXPECT_NEAR(admission.Admit(2, kPixels, 30).max_keyframe_fps, 2, 1e-9);
+  admission.Leave(1);
+  EXPECT_TRUE(admission.Admit(3, kPixels, 3.5).accepted);
+  EXPECT_NEAR(admission.Raise(2).value(), 3.75, 1e-9);   // of 9 - 3.5 - 2 one half more
+  EXPECT_NEAR(admission.Raise(2).value(), 4.625, 1e-9);  // and so on
+  EXPECT_EQ(admission.Raise(2), std::nullopt);           // 0.4375 more
+}
+
 TEST(AdmissionTest, LargerFramesCostMoreAndSlowCamerasLess) {
   Admission admission({.max_load = 0.8});
   admission.OnKeyframe(kPixels, 50);
@@ -80,10 +107,27 @@ TEST(AdmissionTest, ATinyFrameDoesNotMakePixelsDear) {
 }
 
 TEST(AdmissionTest, TheCostFollowsWhatIsMeasured) {
+  for (const double before : {500, 5}) {
+    Admission admission({.max_load = 0.8});
+    for (int i = 0; i < 300; ++i) admission.OnKeyframe(kPixels, i < 100 ? before : 50);
+    EXPECT_TRUE(admission.Admit(1, kPixels, 30).accepted);
+    EXPECT_NEAR(admission.load(), 0.25, 0.01);
+  }
+}
+
+TEST(AdmissionTest, AMachineThatStoodStillForSecondsIsNotFull) {
   Admission admission({.max_load = 0.8});
-  for (int i = 0; i < 300; ++i) admission.OnKeyframe(kPixels, i < 100 ? 500 : 50);
+  for (int i = 0; i < 100; ++i) admission.OnKeyframe(kPixels, 50);
+  admission.OnKeyframe(kPixels, 6500);
+  EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
+  EXPECT_NEAR(admission.load(), 5 * 0.0575, 1e-9);  // 50 + (200 - 50) / 20 ms
+}
+
+TEST(AdmissionTest, TheFirstKeyframesCountAlike) {
+  Admission admission({.max_load = 0.8});
+  for (const double ms : {90, 30, 60}) admission.OnKeyframe(kPixels, ms);
   EXPECT_TRUE(admission.Admit(1, kPixels, 30).accepted);
-  EXPECT_NEAR(admission.load(), 0.25, 0.01);
+  EXPECT_NEAR(admission.load(), 5 * 0.06, 1e-9);
 }
 
 }  // namespace

@@ -195,6 +195,18 @@ TEST(InterruptedLoopTest, BytesThatAreNotVideoAreAnErrorAndAnIdrMendsIt) {
   EXPECT_EQ(step.report->server.error, "");
 }
 
+TEST(WelcomeTest, TheRateThatTheServerGrantsMayRise) {
+  TestLoop loop({}, {.max_keyframe_fps = 1});
+  ASSERT_TRUE(loop.Connect());
+  const auto frames = Street(33);  // at 15 frames/s
+  for (int i = 0; i < 33; ++i) {
+    if (i == 20) {
+      ASSERT_TRUE(loop.device->OnMessage(ServerStats{.frame = 0, .max_keyframe_fps = 30}));
+    }
+    EXPECT_EQ(loop.Advance(frames[i]).job.has_value(), i == 0 || i == 15 || i >= 30) << i;
+  }
+}
+
 // A profile may come from a file that somebody wrote by hand.
 TEST(WelcomeTest, AProfileThatCannotBeSentIsARefusalAndNoCrash) {
   TestLoop loop;

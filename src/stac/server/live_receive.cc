@@ -118,18 +118,18 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     return;
   }
   for (const Message& reply : *replies) {
-    if (const auto* stats = std::get_if<ServerStats>(&reply); stats && !stats->error.empty()) {
-      peer.rejected.Say(peer.name, stats->frame, stats->error);
-    }
-    Send(peer, reply);
+    const size_t sent = Send(peer, reply);
+    const auto* stats = std::get_if<ServerStats>(&reply);
+    if (stats == nullptr) continue;
+    if (!stats->error.empty()) peer.rejected.Say(peer.name, stats->frame, stats->error);
+    Report({.device = peer.name, .stats = *stats, .feedback_bytes = sent});
   }
-  if (std::holds_alternative<CodedFrame>(*message)) peer.video_bytes = bytes.size();
   // Whatever the message: TakeNext may have passed over a keyframe meanwhile.
   if (peer.waiting > 0) NotifyOfWork();
   if (on_labels && (std::holds_alternative<PropagatedLabels>(*message) ||
                     std::holds_alternative<PropagatedMotion>(*message))) {
     if (const LabelMap* labels = peer.session->upstream_labels()) {
-      on_labels(peer.name, peer.session->upstream_frame(), *labels);
+      on_labels(peer.name, peer.number, peer.session->upstream_frame(), *labels);
     }
   }
 }
@@ -156,6 +156,10 @@ void LiveServer::Impl::Receive(Peer& peer) {
     }
   }
   peer.gone = true;
+  {
+    std::lock_guard guard(mutex);
+    admission.Leave(peer.number);
+  }
   // Here, because a peer need not acknowledge anything, and waiting for that delays nobody else.
   peer.link->Close();
   peer.closed = true;

@@ -49,24 +49,35 @@ void LiveServer::Impl::SendAnswer(Served& served) {
       served.segmentation
           ? peer.session->Answer(served.pending, std::move(*served.segmentation), served.waiting)
           : Result<ServerAnswer>(tl::unexpected<Error>(served.segmentation.error()));
+  ServedKeyframe report{.device = peer.name, .video_bytes = served.pending.video_bytes};
   if (!answer) {
     peer.failed.Say(peer.name, id, answer.error().message);
-    Send(peer,
-         ServerStats{
-             .frame = id, .decode_ms = served.pending.decode_ms, .error = answer.error().message});
-    return;
+    report.stats = {
+        .frame = id, .decode_ms = served.pending.decode_ms, .error = answer.error().message};
+    report.feedback_bytes = Send(peer, report.stats);
+    return Report(report);
   }
-  ServedKeyframe log{.device = peer.name, .stats = answer->stats, .video_bytes = peer.video_bytes};
-  for (const Message& message : answer->messages) log.feedback_bytes += Send(peer, message);
-  {
-    std::lock_guard guard(mutex);
-    ++keyframes;
-    const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
-    mean_processing_ms += share * (answer->stats.processing_ms - mean_processing_ms);
+  report.stats = answer->stats;
+  for (Message& message : answer->messages) {
+    if (auto* stats = std::get_if<ServerStats>(&message)) {
+      std::lock_guard guard(mutex);
+      ++keyframes;
+      const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
+      mean_processing_ms += share * (stats->processing_ms - mean_processing_ms);
+      if (const auto raised = admission.Raise(peer.number)) {
+        const double most = options.max_keyframe_fps;
+        stats->max_keyframe_fps = most > 0 ? std::min(most, *raised) : *raised;
+      }
+    }
+    report.feedback_bytes += Send(peer, message);
   }
+  Report(report);
+}
+
+void LiveServer::Impl::Report(const ServedKeyframe& keyframe) {
   if (!on_served) return;
   std::lock_guard guard(served_mutex);
-  on_served(log);
+  on_served(keyframe);
 }
 
 // Joins the receivers of peers whose links are closed and who have no answer under way; with `all`,
@@ -84,7 +95,6 @@ void LiveServer::Impl::Reap(bool all) {
     // The receiver takes `mutex` once at its end, so it must not be held while joining.
     std::shared_ptr<Peer> leaving = *it;
     it = peers.erase(it);
-    admission.Leave(leaving->number);
     mutex.unlock();
     leaving->receiver.join();
     mutex.lock();

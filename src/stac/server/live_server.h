@@ -12,12 +12,13 @@
 
 namespace stac {
 
-// What the server did for one keyframe, for its log.
+// What came of one keyframe, for the server's log: it was answered, dropped or of no use, as its
+// statistics say.
 struct ServedKeyframe {
   std::string device;
   ServerStats stats;
-  size_t video_bytes = 0;
-  size_t feedback_bytes = 0;
+  size_t video_bytes = 0;     // of its access unit
+  size_t feedback_bytes = 0;  // sent for it
 };
 
 struct ServerStatus {
@@ -55,11 +56,12 @@ struct LiveServerOptions {
 // labels.
 class LiveServer {
  public:
-  // Called for one keyframe at a time.
+  // Called for every keyframe, for one at a time.
   using OnServed = std::function<void(const ServedKeyframe&)>;
   // Propagated labels that arrived from a device in server-consumer mode, on a thread per device.
-  // `device`: its name and address, of no other at the same time.
-  using OnLabels = std::function<void(const std::string& device, FrameId frame, const LabelMap&)>;
+  // `device`: its name and address, of no other at the same time; `connection`: unique.
+  using OnLabels = std::function<void(const std::string& device, int64_t connection, FrameId frame,
+                                      const LabelMap&)>;
 
   LiveServer(ServerOptions options, Profile profile, std::unique_ptr<Segmenter> segmenter,
              ServerSession::DecoderFactory decoders, OnServed on_served, OnLabels on_labels,

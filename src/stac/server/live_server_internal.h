@@ -52,9 +52,8 @@ struct Peer {
   bool to_warm = false;
   std::string cannot_warm;  // why the network does not run at its size
   bool in_network = false;  // one keyframe at a time, so that answers keep their order
-  std::atomic<size_t> video_bytes{0};
-  Complaint rejected;  // the receiver's
-  Complaint failed;    // its answerer's
+  Complaint rejected;       // the receiver's
+  Complaint failed;         // its answerer's
 };
 
 // A caller that is told why it is not taken in.
@@ -121,6 +120,7 @@ struct LiveServer::Impl {
       : live(live_options), admission(live_options.admission) {}
 
   size_t Send(Peer& peer, const Message& message);
+  void Report(const ServedKeyframe& keyframe);
   bool Greet(Peer& peer);
   void Receive(Peer& peer);
   void HandleMessage(Peer& peer, ByteSpan bytes);

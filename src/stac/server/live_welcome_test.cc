@@ -187,5 +187,31 @@ TEST(LiveWelcomeTest, KeyframesGoOnWhileANewcomerIsWarmedUp) {
   EXPECT_THAT(widths, ElementsAre(192, 192, 64, 192, 64));
 }
 
+// The network was slow when it was warmed up, of which the first device gets a low rate.
+TEST(LiveWelcomeTest, ADeviceIsToldWhenThereIsRoomForMoreThanItWasGranted) {
+  const auto server = MakeServer(
+      [](const Frame& frame) {
+        if (frame.id == 0) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        return OkStatus();
+      },
+      {.admission = {.max_load = 0.2, .keyframe_fps = 5, .min_keyframe_fps = 1}});
+  const auto link = Join(*server, 192, 128);
+  const auto welcome = Await<Welcome>(*link);
+  ASSERT_TRUE(welcome && welcome->accepted);
+  EXPECT_LE(welcome->max_keyframe_fps, 2);
+  const Bytes access_unit = CodedIdr();
+  double raised = 0;
+  for (FrameId id = 1; id <= 100 && raised == 0; ++id) {
+    ASSERT_TRUE(link->Send(
+        Serialize(CodedFrame{.frame = id, .idr = true, .access_unit = access_unit, .held = id}),
+        0));
+    const auto stats = Await<ServerStats>(*link);
+    ASSERT_TRUE(stats && stats->error.empty());
+    raised = stats->max_keyframe_fps;
+  }
+  EXPECT_GT(raised, welcome->max_keyframe_fps);
+  EXPECT_LE(raised, 5);
+}
+
 }  // namespace
 }  // namespace stac

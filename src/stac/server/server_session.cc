@@ -136,7 +136,8 @@ Result<std::vector<Message>> ServerSession::OnCodedFrame(const CodedFrame& coded
                       .held = coded.held,
                       .configuration = configuration_,
                       .arrived = arrived,
-                      .decode_ms = watch.Milliseconds()});
+                      .decode_ms = watch.Milliseconds(),
+                      .video_bytes = coded.access_unit.size()});
   while (static_cast<int>(pending_.size()) > options_.max_waiting) {
     // Decoded, so references stay valid; answered without labels, so the device can go on.
     const PendingFrame& oldest = pending_.front();

@@ -47,7 +47,8 @@ struct PendingFrame {
   FrameId held = 0;             // newest answer that the device holds; its own id: none
   Configuration configuration;  // in force when it arrived
   Micros arrived = 0;
-  double decode_ms = 0;  // with scaling up
+  double decode_ms = 0;    // with scaling up
+  size_t video_bytes = 0;  // of the access unit
 };
 
 // What one keyframe led to: replies in sending order, and the maps for logs and pictures.

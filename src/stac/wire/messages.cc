@@ -162,6 +162,7 @@ void Write(const ServerStats& from, wire::Envelope& envelope) {
   to.set_gradient_ms(from.gradient_ms);
   to.set_queue(static_cast<uint32_t>(from.queue));
   to.set_error(from.error);
+  if (from.max_keyframe_fps > 0) to.set_max_keyframe_fps(from.max_keyframe_fps);
 }
 
 Result<Message> Read(const wire::ServerStats& from, uint32_t) {
@@ -171,7 +172,8 @@ Result<Message> Read(const wire::ServerStats& from, uint32_t) {
                      .forward_ms = from.forward_ms(),
                      .gradient_ms = from.gradient_ms(),
                      .queue = ToInt(from.queue()),
-                     .error = from.error()};
+                     .error = from.error(),
+                     .max_keyframe_fps = from.max_keyframe_fps()};
 }
 
 void Write(const Configuration& from, wire::Envelope& envelope) {

@@ -52,7 +52,8 @@ std::vector<Message> OneOfEachKind() {
                       .forward_ms = 30,
                       .gradient_ms = 19.5,
                       .queue = 3,
-                      .error = "frame 8 is missing"},
+                      .error = "frame 8 is missing",
+                      .max_keyframe_fps = 4.5},
           Configuration{.base_qp = 31.5, .keyframe_fps = 2.5, .scale = 0.75},
           Bye{.reason = "interrupted"},
           PropagatedMotion{.frame = 12, .anchor = 9, .previous = 11, .coded = {4, 0}}};
@@ -236,6 +237,8 @@ TEST(MessagesTest, ValidateNamesTheLimit) {
   EXPECT_FALSE(Validate(ServerStats{.decode_ms = -1}));
   EXPECT_FALSE(Validate(ServerStats{.forward_ms = nan}));
   EXPECT_FALSE(Validate(ServerStats{.gradient_ms = inf}));
+  EXPECT_FALSE(Validate(ServerStats{.max_keyframe_fps = nan}));
+  EXPECT_FALSE(Validate(ServerStats{.max_keyframe_fps = 1001}));
   EXPECT_FALSE(Validate(CodedFrame{.capture_time = -(Micros{1} << 61), .access_unit = {1}}));
   EXPECT_FALSE(Validate(CodedFrame{.frame = 3, .access_unit = {1}, .held = 4}));
   EXPECT_FALSE(Validate(Labels{.frame = 3, .previous = 4, .coded = {1}}));

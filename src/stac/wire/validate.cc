@@ -114,6 +114,7 @@ Status Check(const ServerStats& stats) {
   STAC_RETURN_IF_ERROR(CheckRange(stats.forward_ms, 0, kMaxMilliseconds, "the forward time"));
   STAC_RETURN_IF_ERROR(CheckRange(stats.gradient_ms, 0, kMaxMilliseconds, "the gradient time"));
   STAC_RETURN_IF_ERROR(CheckRange(stats.queue, 0, kMaxQueue, "the queue length"));
+  STAC_RETURN_IF_ERROR(CheckRange(stats.max_keyframe_fps, 0, kMaxFps, "the keyframe rate limit"));
   return CheckText(stats.error, "the error", kMaxTextCharacters);
 }
 
