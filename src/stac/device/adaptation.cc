@@ -96,12 +96,16 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   record.keyframe_rate =
       std::min(gate_.KeyframeRate(decision_, LinkIsKnown(stats)), options_.limits.max_keyframe_fps);
   gate_.StartSegment(now, budget_kbps);
+  BeginPeriod(now, stats.bytes_acknowledged);
+  return record;
+}
+
+void Adaptation::BeginPeriod(Micros now, int64_t acknowledged) {
   period_start_ = now;
-  acknowledged_ = stats.bytes_acknowledged;
+  acknowledged_ = acknowledged;
   keyframe_bytes_ = label_bytes_ = 0;
   keyframes_ = skipped_ = 0;
   qp_sum_ = 0;
-  return record;
 }
 
 }  // namespace stac

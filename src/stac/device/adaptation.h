@@ -67,8 +67,8 @@ class Adaptation {
   // The keyframe that KeyframeQp last gave a QP for.
   void OnKeyframeSent(size_t bytes, bool idr);
   void OnLabelsSent(size_t bytes) { label_bytes_ += static_cast<int64_t>(bytes); }
-  // A new link: what the last one had acknowledged does not count.
-  void OnConnected() { acknowledged_ = 0; }
+  // A new link: neither what went over the last one nor the time without any tells how fast it is.
+  void OnConnected() { BeginPeriod(-1, 0); }
 
   // Asked when a keyframe is due: the base QP to code it at, the decided one or coarser. nullopt,
   // no keyframe now, while what is on its way takes the link longer than it should, or while this
@@ -80,6 +80,7 @@ class Adaptation {
   const ControlDecision& decision() const { return decision_; }
 
  private:
+  void BeginPeriod(Micros now, int64_t acknowledged);
   double TrustedKbps(const LinkStats& stats) const;
 
   std::unique_ptr<Controller> controller_;
@@ -90,7 +91,7 @@ class Adaptation {
   ControlDecision keyframe_;  // of the keyframe that is being coded
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;
-  Micros period_start_ = -1;
+  Micros period_start_ = -1;    // -1: when Decide is called next
   double proven_kbps_ = 0;      // sent in the best of the last periods; 0: nothing yet
   int64_t keyframe_bytes_ = 0;  // in this period
   int64_t label_bytes_ = 0;

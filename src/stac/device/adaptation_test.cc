@@ -58,6 +58,19 @@ TEST_F(AdaptationTest, DecidesOnceAPeriodFromWhatWasSent) {
   EXPECT_FALSE(adaptation_.Decide(kSecond + 1, stats_));
 }
 
+TEST_F(AdaptationTest, AnOutageIsNoPartOfAPeriod) {
+  adaptation_.OnKeyframeSent(10'000, false);
+  adaptation_.OnConnected();
+  EXPECT_FALSE(adaptation_.Decide(60 * kSecond, stats_));
+  adaptation_.OnKeyframeSent(25'000, true);
+  stats_.bytes_acknowledged = 25'000;
+  const auto record = adaptation_.Decide(61 * kSecond, stats_);
+  ASSERT_TRUE(record);
+  EXPECT_DOUBLE_EQ(record->sent_kbps, 200);
+  ASSERT_EQ(inputs_.size(), 1u);
+  EXPECT_DOUBLE_EQ(inputs_[0].last_keyframe_fps, 1);
+}
+
 TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_.estimated_kbps = 0;
   adaptation_.OnKeyframeSent(25'000, false);
