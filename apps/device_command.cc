@@ -109,6 +109,7 @@ Status RunDevice(Options options) {
 
   SrtOptions srt;
   srt.stream_id = options.name;
+  srt.stop = &stop_requested;
   STAC_ASSIGN_OR_RETURN(srt.passphrase, PassphraseFromEnvironment());
 
   const bool labels_on_stdout = options.files.labels == "-";

@@ -9,33 +9,48 @@
 namespace stac {
 namespace {
 
-// Why the last connection attempt with this socket failed.
+// Why a connection attempt with this socket failed.
 std::string ConnectError(SRTSOCKET socket, const std::string& address, const SrtOptions& options) {
-  const int error = srt_getlasterror(nullptr);
-  if (error == SRT_ECONNREJ) {
-    switch (srt_getrejectreason(socket)) {
-      case SRT_REJ_BADSECRET:
-        return fmt::format("{} refuses the connection: the passphrase differs from the server's",
-                           address);
-      case SRT_REJ_UNSECURE:
-        return options.passphrase.empty()
-                   ? fmt::format("{} demands a passphrase; set STAC_PASSPHRASE_FILE", address)
-                   : fmt::format("{} has no passphrase but this side has; set the same on both",
-                                 address);
-      case SRT_REJ_TIMEOUT:
-        break;
-      default:
-        return fmt::format("{} refuses the connection: {}", address,
-                           srt_rejectreason_str(srt_getrejectreason(socket)));
+  const int reason = srt_getrejectreason(socket);
+  switch (reason) {
+    case SRT_REJ_BADSECRET:
+      return fmt::format("{} refuses the connection: the passphrase differs from the server's",
+                         address);
+    case SRT_REJ_UNSECURE:
+      return options.passphrase.empty()
+                 ? fmt::format("{} demands a passphrase; set STAC_PASSPHRASE_FILE", address)
+                 : fmt::format("{} has no passphrase but this side has; set the same on both",
+                               address);
+    case SRT_REJ_UNKNOWN:
+    case SRT_REJ_TIMEOUT:
+      return fmt::format(
+          "no answer from {} within {} ms; check the address, that the server runs and that its "
+          "UDP port is open",
+          address, options.connect_timeout_ms);
+    default:
+      return fmt::format("{} refuses the connection: {}", address, srt_rejectreason_str(reason));
+  }
+}
+
+// SRT's own time-out ends it, or the caller.
+Status Connect(SRTSOCKET socket, const SocketAddress& to, const std::string& address,
+               const SrtOptions& options) {
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_RCVSYN, "non-blocking connecting", false));
+  if (srt_connect(socket, to.get(), static_cast<int>(to.length)) == SRT_ERROR) {
+    return Fail("cannot connect to {}: {}", address, LastSrtError());
+  }
+  for (;;) {
+    const SRT_SOCKSTATUS state = srt_getsockstate(socket);
+    if (state == SRTS_CONNECTED) break;
+    if (state != SRTS_CONNECTING) return Fail("{}", ConnectError(socket, address, options));
+    if (options.stop != nullptr && *options.stop) {
+      return Fail("interrupted while {} was called", address);
     }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  if (error == SRT_ECONNREJ || error == SRT_ENOSERVER || error == SRT_ETIMEOUT) {
-    return fmt::format(
-        "no answer from {} within {} ms; check the address, that the server runs and that its UDP "
-        "port is open",
-        address, options.connect_timeout_ms);
-  }
-  return fmt::format("cannot connect to {}: {}", address, LastSrtError());
+  // SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost.
+  std::this_thread::sleep_for(std::chrono::milliseconds(15));
+  return OkStatus();
 }
 
 class Listener final : public SrtListener {
@@ -90,19 +105,15 @@ class Listener final : public SrtListener {
 Result<std::unique_ptr<Link>> ConnectSrt(const std::string& address, const SrtOptions& options) {
   StartSrtLibrary();
   STAC_ASSIGN_OR_RETURN(const auto candidates, ResolveAddress(address, false));
-  std::string error;
+  Status status;
   for (const SocketAddress& candidate : candidates) {
     SrtSocket socket;
     STAC_RETURN_IF_ERROR(ApplySrtOptions(socket.id(), options));
-    if (srt_connect(socket.id(), candidate.get(), static_cast<int>(candidate.length)) !=
-        SRT_ERROR) {
-      // SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost.
-      std::this_thread::sleep_for(std::chrono::milliseconds(15));
-      return MakeSrtLink(std::move(socket), address, options);
-    }
-    error = ConnectError(socket.id(), address, options);
+    status = Connect(socket.id(), candidate, address, options);
+    if (status) return MakeSrtLink(std::move(socket), address, options);
+    if (options.stop != nullptr && *options.stop) break;
   }
-  return Fail("{}", error);
+  return tl::unexpected<Error>(status.error());
 }
 
 Result<std::unique_ptr<SrtListener>> ListenSrt(const std::string& address,

@@ -149,6 +149,13 @@ TEST(SrtLinkTest, BadAddressesAreExplained) {
   EXPECT_THAT(error("127.0.0.1:1"), HasSubstr("no answer from 127.0.0.1:1 within 300 ms"));
 }
 
+TEST(SrtLinkTest, WhoStopsDoesNotWaitForAnAnswer) {
+  const std::atomic<bool> stop{true};
+  const auto link = ConnectSrt("127.0.0.1:1", {.connect_timeout_ms = 20'000, .stop = &stop});
+  ASSERT_FALSE(link);
+  EXPECT_THAT(link.error().message, HasSubstr("interrupted while 127.0.0.1:1 was called"));
+}
+
 TEST(SrtLinkTest, APortInUseIsRefused) {
   const auto first = ListenSrt("127.0.0.1:0", {});
   ASSERT_TRUE(first.has_value());
