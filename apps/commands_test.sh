@@ -71,6 +71,10 @@ fi
 grep -q "standard output could not be written" "$folder/log" ||
   fail "it is not said that a report cannot be written: $(tail -5 "$folder/log")"
 
+# Messages that nobody gets stop nothing.
+"$stac" demo --input synthetic:64x64@10 --seconds 1 --out "$folder/mute" >"$folder/out" \
+  2>/dev/full || fail "the demo fails where its messages cannot be written"
+
 # Labels are written before a server is there, too.
 if "$stac" device --input synthetic:64x64@10 --wait --server 127.0.0.1:9 --labels - >/dev/full \
   2>"$folder/log"; then

@@ -15,6 +15,7 @@ extern "C" {
 
 #include "stac/base/log.h"
 #include "stac/capture/ffmpeg_internal.h"
+#include "stac/capture/picture_times.h"
 
 namespace stac {
 namespace {
@@ -24,8 +25,6 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPicturePatience{30};
 // FFmpeg asks at least so often whether to give up; a longer time is one that we did not run in.
 constexpr std::chrono::seconds kPaused{2};
-// Between two pictures, where times may also jump.
-constexpr Micros kLargestGap = 10'000'000;
 
 // Sources that set their own pace.
 bool IsLive(const std::string& location) {
@@ -123,6 +122,8 @@ class FfmpegSource final : public FrameSource {
     if (!picture_waits_) return Fail("{} holds no picture that can be decoded", name_);
     STAC_ASSIGN_OR_RETURN(converter_, PictureConverter::For(*picture_, name_));
     FillInfo(*stream);
+    const bool may_jump = info_.live || (context->iformat->flags & AVFMT_TS_DISCONT) != 0;
+    times_ = PictureTimes(std::max<Micros>(std::llround(1e6 / info_.fps), 1), may_jump);
     return OkStatus();
   }
 
@@ -248,37 +249,26 @@ class FfmpegSource final : public FrameSource {
     damage_reported_ = true;
   }
 
-  // Time of a delivered picture from the first one's, strictly increasing.
+  // Of a delivered picture.
   Micros TimeOf(const AVFrame& picture) {
-    const auto nominal = std::max<Micros>(std::llround(1e6 / info_.fps), 1);
-    Micros time = last_time_ + nominal;
+    std::optional<Micros> stamp;
     if (picture.best_effort_timestamp != AV_NOPTS_VALUE) {
-      const Micros stamp =
-          av_rescale_q(picture.best_effort_timestamp, demuxer_->streams[stream_index_]->time_base,
-                       {1, 1'000'000});
-      if (delivered_ == 0) origin_ = stamp;
-      // Times may begin anew where formats are cut and joined, or cameras start again.
-      const bool may_jump = info_.live || (demuxer_->iformat->flags & AVFMT_TS_DISCONT) != 0;
-      if (may_jump && std::abs(stamp - origin_ - last_time_) > kLargestGap) {
-        if (!jump_reported_) spdlog::warn("{}: its times jump; it goes on without a gap", name_);
-        jump_reported_ = true;
-        origin_ = stamp - time;
-      }
-      time = stamp - origin_;
-    } else if (delivered_ == 0) {
-      time = 0;
+      stamp = av_rescale_q(picture.best_effort_timestamp,
+                           demuxer_->streams[stream_index_]->time_base, {1, 1'000'000});
     }
-    if (delivered_ > 0 && time <= last_time_) time = last_time_ + nominal;
-    last_time_ = time;
+    const bool jumped_before = times_.jumped();
+    const Micros time = times_.Next(stamp);
+    if (times_.jumped() && !jumped_before) {
+      spdlog::warn("{}: its times jump; it goes on without a gap", name_);
+    }
     return time;
   }
 
   SourceOptions options_;
   std::string name_;
   SourceInfo info_;
-  bool opened_ = false;     // demuxer_ is there, and is not being closed
-  int64_t bytes_read_ = 0;  // when IsOver looked last
-  bool jump_reported_ = false;
+  bool opened_ = false;            // demuxer_ is there, and is not being closed
+  int64_t bytes_read_ = 0;         // when IsOver looked last
   SteadyClock::time_point asked_;  // when IsOver was called last
   SteadyClock::time_point picture_deadline_;
   bool may_stall_ = false;  // somebody sends, who may stop without a word
@@ -293,8 +283,7 @@ class FfmpegSource final : public FrameSource {
   int stream_index_ = -1;
   int64_t decoded_ = 0;  // pictures delivered or skipped
   int64_t delivered_ = 0;
-  Micros origin_ = 0;
-  Micros last_time_ = 0;
+  PictureTimes times_;
   bool damage_reported_ = false;
   SteadyClock::time_point deadline_;
 };
