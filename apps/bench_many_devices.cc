@@ -114,6 +114,10 @@ class RecordedDevice {
         if (!message) return;
         const auto* stats = std::get_if<ServerStats>(&*message);
         if (stats == nullptr || !sent.contains(stats->frame)) continue;
+        if (const double granted = stats->max_keyframe_fps; granted > 0) {
+          outcome.granted_fps = std::min(granted, options_.keyframe_fps);
+          schedule.SetRate(outcome.granted_fps);
+        }
         const Micros now = clock_.Now();
         const Micros turnaround = now - sent[stats->frame];
         sent.erase(stats->frame);

@@ -11,7 +11,7 @@ Result<std::string> ExpandVariables(std::string_view path) {
   constexpr std::string_view kData = "$STAC_DATA";
   std::string out(path);
   size_t at = 0;
-  if (path.starts_with(kData)) {
+  if (path.substr(0, path.find('/')) == kData) {
     const std::string data = DataFolder().string();
     if (data.empty()) {
       return Fail("the path \"{}\" needs the shared data: set STAC_DATA to its folder", path);

@@ -8,7 +8,7 @@
 namespace stac {
 
 // A path from a file that a user wrote, with the environment's variables in it: `${NAME}` anywhere,
-// and DataFolder() for a `$STAC_DATA` that it begins with. What a variable holds is taken as it is.
+// and DataFolder() for a first folder `$STAC_DATA`. What a variable holds is taken as it is.
 Result<std::string> ExpandVariables(std::string_view path);
 
 }  // namespace stac

@@ -100,6 +100,11 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   return record;
 }
 
+void Adaptation::OnConnected() {
+  BeginPeriod(-1, 0);
+  gate_.StartSegment(0, 0);
+}
+
 void Adaptation::BeginPeriod(Micros now, int64_t acknowledged) {
   period_start_ = now;
   acknowledged_ = acknowledged;

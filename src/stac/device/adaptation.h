@@ -68,7 +68,7 @@ class Adaptation {
   void OnKeyframeSent(size_t bytes, bool idr);
   void OnLabelsSent(size_t bytes) { label_bytes_ += static_cast<int64_t>(bytes); }
   // A new link: neither what went over the last one nor the time without any tells how fast it is.
-  void OnConnected() { BeginPeriod(-1, 0); }
+  void OnConnected();
 
   // Asked when a keyframe is due: the base QP to code it at, the decided one or coarser. nullopt,
   // no keyframe now, while what is on its way takes the link longer than it should, or while this

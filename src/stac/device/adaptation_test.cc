@@ -71,6 +71,17 @@ TEST_F(AdaptationTest, AnOutageIsNoPartOfAPeriod) {
   EXPECT_DOUBLE_EQ(inputs_[0].last_keyframe_fps, 1);
 }
 
+TEST_F(AdaptationTest, WhatTheLastLinkCarriedHoldsNoKeyframeOfTheNextOneBack) {
+  adaptation_.OnKeyframeSent(50'000, false);
+  stats_.bytes_acknowledged = 50'000;
+  ASSERT_TRUE(adaptation_.Decide(kSecond, stats_));
+  adaptation_.OnKeyframeSent(100'000, false);  // more than a second of 500 kb/s
+  stats_.bytes_acknowledged = 150'000;
+  EXPECT_FALSE(adaptation_.KeyframeQp(kSecond + 100'000, stats_));
+  adaptation_.OnConnected();
+  EXPECT_TRUE(adaptation_.KeyframeQp(kSecond + 100'000, {}));
+}
+
 TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   stats_.estimated_kbps = 0;
   adaptation_.OnKeyframeSent(25'000, false);

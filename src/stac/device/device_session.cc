@@ -299,7 +299,7 @@ const DeviceSession::Feedback* DeviceSession::FindKnown(FrameId frame) const {
 
 DeviceSession::Feedback* DeviceSession::Arriving(FrameId frame) {
   if (newest() != nullptr && frame <= newest()->frame) return nullptr;  // older than what is held
-  if (!chain_.Find(frame)) return nullptr;                              // lost or unknown
+  if (!Awaits(frame) || !chain_.Find(frame)) return nullptr;            // lost or unknown
   if (arriving_.frame != frame) arriving_ = Feedback{.frame = frame};
   return &arriving_;
 }

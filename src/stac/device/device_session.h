@@ -164,7 +164,8 @@ class DeviceSession {
   Result<std::optional<Message>> MakeUpstreamLabels();
 
   // --- configuration ---
-  // A keyframe rate above the server's limit (Welcome, ServerStats) is lowered to it. The scale is in 0.25..1.
+  // A keyframe rate above the server's limit (Welcome, ServerStats) is lowered to it. The scale is
+  // in 0.25..1.
   // To be called before OnWelcome too, where the first keyframe is not at full size.
   void Configure(const Configuration& configuration);
   const Configuration& configuration() const { return configuration_; }

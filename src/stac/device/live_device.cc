@@ -131,9 +131,9 @@ Status LiveDevice::Impl::Adopt(Connection adopted) {
   expired = 0;
   if (options.adaptation != nullptr) options.adaptation->OnConnected();
   STAC_RETURN_IF_ERROR(session->OnWelcome(adopted.welcome));
-  Send(options.configuration, totals.video_bytes, 0);
   spdlog::info("connected: network {} with {} classes", adopted.welcome.network,
                adopted.welcome.class_count);
+  Send(options.configuration, totals.video_bytes, 0);
   return OkStatus();
 }
 
@@ -426,9 +426,8 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   impl.decoder.Stop();
   impl.connector.Stop();
   if (impl.link) {
-    int64_t ignored = 0;
-    impl.Send(Bye{.reason = "end of the stream"}, ignored, 0);
-    if (impl.link) impl.link->Close();
+    (void)impl.link->Send(Serialize(Bye{.reason = "end of the stream"}), 0);
+    impl.link->Close();
   }
   impl.totals.dropped += impl.capture.dropped();
   impl.totals.outcome = outcome;

@@ -56,16 +56,16 @@ Admission::Verdict Admission::Admit(int64_t device, int64_t pixels, double fps) 
   return {.accepted = true, .max_keyframe_fps = rate};
 }
 
-std::optional<double> Admission::Raise(int64_t device) {
+double Admission::Rate(int64_t device) {
   const auto found = granted_.find(device);
-  if (found == granted_.end() || !measured()) return std::nullopt;
+  if (found == granted_.end()) return 0;
   Grant& grant = found->second;
-  // Half of what is left: others may want more too.
+  if (!measured()) return grant.keyframe_fps;
+  // Half of what is left at a time: devices that are answered in turn share it.
   const double room = (kRaisedLoad * options_.max_load - load()) / 2 / Seconds(grant.pixels);
   const double rate = std::min(grant.wanted_fps, grant.keyframe_fps + room);
-  if (rate < kLeastRaise * grant.keyframe_fps) return std::nullopt;
-  grant.keyframe_fps = rate;
-  return rate;
+  if (rate >= kLeastRaise * grant.keyframe_fps) grant.keyframe_fps = rate;
+  return grant.keyframe_fps;
 }
 
 void Admission::OnKeyframe(int64_t pixels, double busy_ms) {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 
 namespace stac {
@@ -33,10 +32,10 @@ class Admission {
   // Until a keyframe has been measured, everybody gets the full rate.
   Verdict Admit(int64_t device, int64_t pixels, double fps);
   void Leave(int64_t device) { granted_.erase(device); }
-  // The rate of a device that was granted less than it asked for, if there is room by now for more
-  // that is worth saying. A tenth of max_load stays free: costs are measured with an error, and
-  // what is raised stays.
-  std::optional<double> Raise(int64_t device);
+  // What a device is granted by now; 0: no limit. Where it got less than it asked for and there is
+  // room, it is more than before, by a tenth at least. A tenth of max_load stays free: costs are
+  // measured with an error, and what is raised stays.
+  double Rate(int64_t device);
   // A keyframe of so many pixels kept the network busy for so long. One that took many times the
   // mean, as when the machine stood still, counts as four times that.
   void OnKeyframe(int64_t pixels, double busy_ms);

@@ -14,6 +14,7 @@ TEST(AdmissionTest, WithoutALimitEverybodyIsWelcome) {
     const auto verdict = admission.Admit(device, kPixels, 30);
     EXPECT_TRUE(verdict.accepted);
     EXPECT_EQ(verdict.max_keyframe_fps, 0);
+    EXPECT_EQ(admission.Rate(device), 0);
   }
 }
 
@@ -48,26 +49,25 @@ TEST(AdmissionTest, WhoGotLessThanItAskedForGetsMoreWhenThereIsRoom) {
   admission.OnKeyframe(kPixels, 100);  // 8 keyframes/s in all
   EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 30).max_keyframe_fps, 5);
   EXPECT_NEAR(admission.Admit(2, kPixels, 30).max_keyframe_fps, 3, 1e-9);
-  EXPECT_EQ(admission.Raise(1), std::nullopt);
-  EXPECT_EQ(admission.Raise(2), std::nullopt);
+  EXPECT_DOUBLE_EQ(admission.Rate(1), 5);
+  EXPECT_NEAR(admission.Rate(2), 3, 1e-9);
   admission.Leave(1);
-  EXPECT_EQ(admission.Raise(1), std::nullopt);
+  EXPECT_EQ(admission.Rate(1), 0);
   // 7.2 - 3 are left, half of which is more than it asked for.
-  EXPECT_DOUBLE_EQ(admission.Raise(2).value(), 5);
-  EXPECT_EQ(admission.Raise(2), std::nullopt);
+  EXPECT_DOUBLE_EQ(admission.Rate(2), 5);
   EXPECT_NEAR(admission.load(), 0.5, 1e-9);
 }
 
-TEST(AdmissionTest, RaisedRatesApproachWhatIsLeftInStepsWorthSaying) {
+TEST(AdmissionTest, RaisedRatesApproachWhatIsLeftInStepsWorthTaking) {
   Admission admission({.max_load = 1, .keyframe_fps = 9, .min_keyframe_fps = 1});
   admission.OnKeyframe(kPixels, 100);  // 10 keyframes/s in all
   EXPECT_DOUBLE_EQ(admission.Admit(1, kPixels, 8).max_keyframe_fps, 8);
   EXPECT_NEAR(admission.Admit(2, kPixels, 30).max_keyframe_fps, 2, 1e-9);
   admission.Leave(1);
   EXPECT_TRUE(admission.Admit(3, kPixels, 3.5).accepted);
-  EXPECT_NEAR(admission.Raise(2).value(), 3.75, 1e-9);   // of 9 - 3.5 - 2 one half more
-  EXPECT_NEAR(admission.Raise(2).value(), 4.625, 1e-9);  // and so on
-  EXPECT_EQ(admission.Raise(2), std::nullopt);           // 0.4375 more
+  EXPECT_NEAR(admission.Rate(2), 3.75, 1e-9);   // of 9 - 3.5 - 2 one half more
+  EXPECT_NEAR(admission.Rate(2), 4.625, 1e-9);  // and so on
+  EXPECT_NEAR(admission.Rate(2), 4.625, 1e-9);  // 0.4375 more are not worth it
 }
 
 TEST(AdmissionTest, LargerFramesCostMoreAndSlowCamerasLess) {

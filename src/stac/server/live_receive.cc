@@ -60,12 +60,12 @@ void LiveServer::Impl::AdmitOrRefuse(Peer& peer, const Hello& hello, Welcome& we
     if (const auto warm = WaitUntilWarm(peer); !warm) return refuse(warm.error().message);
     lock.lock();
   }
-  const auto verdict = admission.Admit(peer.number, int64_t{hello.width} * hello.height, hello.fps);
+  const double most = options.max_keyframe_fps;
+  const auto verdict = admission.Admit(peer.number, int64_t{hello.width} * hello.height,
+                                       most > 0 ? std::min(most, hello.fps) : hello.fps);
   lock.unlock();
   if (!verdict.accepted) return refuse(verdict.reason);
-  const double granted = verdict.max_keyframe_fps;
-  double& limit = welcome.max_keyframe_fps;
-  if (granted > 0) limit = limit > 0 ? std::min(limit, granted) : granted;
+  if (verdict.max_keyframe_fps > 0) welcome.max_keyframe_fps = verdict.max_keyframe_fps;
   if (const auto warm = WaitUntilWarm(peer); !warm) refuse(warm.error().message);
 }
 
@@ -122,7 +122,11 @@ void LiveServer::Impl::HandleMessage(Peer& peer, ByteSpan bytes) {
     const auto* stats = std::get_if<ServerStats>(&reply);
     if (stats == nullptr) continue;
     if (!stats->error.empty()) peer.rejected.Say(peer.name, stats->frame, stats->error);
-    Report({.device = peer.name, .stats = *stats, .feedback_bytes = sent});
+    if (!peer.unanswered.Passes(clock.Now())) continue;
+    Report({.device = peer.name,
+            .stats = *stats,
+            .feedback_bytes = sent,
+            .left_out = peer.unanswered.TakeLeftOut()});
   }
   // Whatever the message: TakeNext may have passed over a keyframe meanwhile.
   if (peer.waiting > 0) NotifyOfWork();

@@ -49,7 +49,7 @@ void LiveServer::Impl::SendAnswer(Served& served) {
       served.segmentation
           ? peer.session->Answer(served.pending, std::move(*served.segmentation), served.waiting)
           : Result<ServerAnswer>(tl::unexpected<Error>(served.segmentation.error()));
-  ServedKeyframe report{.device = peer.name, .video_bytes = served.pending.video_bytes};
+  ServedKeyframe report{.device = peer.name};
   if (!answer) {
     peer.failed.Say(peer.name, id, answer.error().message);
     report.stats = {
@@ -58,16 +58,14 @@ void LiveServer::Impl::SendAnswer(Served& served) {
     return Report(report);
   }
   report.stats = answer->stats;
+  report.video_bytes = served.pending.video_bytes;
   for (Message& message : answer->messages) {
     if (auto* stats = std::get_if<ServerStats>(&message)) {
       std::lock_guard guard(mutex);
       ++keyframes;
       const double share = keyframes < 20 ? 1.0 / static_cast<double>(keyframes) : 0.05;
       mean_processing_ms += share * (stats->processing_ms - mean_processing_ms);
-      if (const auto raised = admission.Raise(peer.number)) {
-        const double most = options.max_keyframe_fps;
-        stats->max_keyframe_fps = most > 0 ? std::min(most, *raised) : *raised;
-      }
+      stats->max_keyframe_fps = admission.Rate(peer.number);  // always, as answers may get lost
     }
     report.feedback_bytes += Send(peer, message);
   }
@@ -92,7 +90,7 @@ void LiveServer::Impl::Reap(bool all) {
       ++it;
       continue;
     }
-    // The receiver takes `mutex` once at its end, so it must not be held while joining.
+    // The receiver takes `mutex` at its end, so it must not be held while joining.
     std::shared_ptr<Peer> leaving = *it;
     it = peers.erase(it);
     mutex.unlock();
@@ -125,7 +123,7 @@ void LiveServer::Impl::Refuse(std::unique_ptr<Link> link, const std::string& rea
   });
 }
 
-// Before a newcomer costs anything; empty: there is none.
+// Before a newcomer costs more than its session; empty: there is none.
 std::string LiveServer::Impl::ReasonToRefuse() const {
   if (draining) return "the server is shutting down";
   if (peers.size() < static_cast<size_t>(live.max_devices)) return {};

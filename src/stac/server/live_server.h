@@ -17,8 +17,9 @@ namespace stac {
 struct ServedKeyframe {
   std::string device;
   ServerStats stats;
-  size_t video_bytes = 0;     // of its access unit
+  size_t video_bytes = 0;     // of its access unit; 0: it was not answered
   size_t feedback_bytes = 0;  // sent for it
+  int64_t left_out = 0;       // unanswered ones of the device before it, of which no more was told
 };
 
 struct ServerStatus {
@@ -56,7 +57,7 @@ struct LiveServerOptions {
 // labels.
 class LiveServer {
  public:
-  // Called for every keyframe, for one at a time.
+  // Called for keyframes that were answered, dropped or of no use, for one at a time.
   using OnServed = std::function<void(const ServedKeyframe&)>;
   // Propagated labels that arrived from a device in server-consumer mode, on a thread per device.
   // `device`: its name and address, of no other at the same time; `connection`: unique.

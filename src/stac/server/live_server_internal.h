@@ -36,6 +36,29 @@ class Complaint {
   int unsaid_ = 0;
 };
 
+// Lets thirty events a second through, as a peer may cause any number, and counts the others. Not
+// thread-safe.
+class Throttle {
+ public:
+  // Whether this one passes.
+  bool Passes(Micros now) {
+    if (now - second_ >= 1'000'000) {
+      second_ = now;
+      passed_ = 0;
+    }
+    if (passed_ == kMost) return ++left_out_, false;
+    return ++passed_, true;
+  }
+  // Those that did not pass since this was called last.
+  int64_t TakeLeftOut() { return std::exchange(left_out_, 0); }
+
+ private:
+  static constexpr int kMost = 30;
+  Micros second_ = 0;
+  int passed_ = 0;
+  int64_t left_out_ = 0;
+};
+
 // One device: its link, its session and the thread that receives from it.
 struct Peer {
   std::unique_ptr<Link> link;
@@ -53,6 +76,7 @@ struct Peer {
   std::string cannot_warm;  // why the network does not run at its size
   bool in_network = false;  // one keyframe at a time, so that answers keep their order
   Complaint rejected;       // the receiver's
+  Throttle unanswered;      // likewise
   Complaint failed;         // its answerer's
 };
 

@@ -145,6 +145,43 @@ TEST(LiveServerTest, WhoLeavesAndFallsSilentDelaysNobody) {
   EXPECT_TRUE(in_time);
 }
 
+TEST(LiveServerTest, OfKeyframesWithoutUseNotEveryOneIsReported) {
+  constexpr int64_t kSent = 500;
+  std::atomic<int64_t> reported{0}, left_out{0};
+  auto segmenter = std::make_unique<FakeSegmenter>(kClasses);
+  const Profile profile = UncalibratedProfile("fake", segmenter->info().hash, kClasses);
+  LiveServer server(
+      {}, profile, std::move(segmenter), MakeVideoDecoder,
+      [&](const ServedKeyframe& keyframe) {
+        EXPECT_EQ(keyframe.stats.error, "waiting for an IDR");
+        ++reported;
+        left_out += keyframe.left_out;
+      },
+      nullptr);
+  LinkPair pair = MakeLoopback();
+  server.Add(std::move(pair.b), "test");
+  ASSERT_TRUE(
+      pair.a->Send(Serialize(Hello{.device = "d", .width = 192, .height = 128, .fps = 30}), 0));
+  for (FrameId id = 1; id <= kSent; ++id) {
+    ASSERT_TRUE(pair.a->Send(Serialize(CodedFrame{.frame = id, .access_unit = {1}}), 0));
+  }
+  int64_t answers = 0;
+  while (answers < kSent) {
+    const auto received = pair.a->Receive();
+    ASSERT_TRUE(received);
+    if (!*received) {
+      pair.a->Wait(100'000);
+      continue;
+    }
+    const auto message = Parse(**received);
+    if (std::holds_alternative<ServerStats>(*message)) ++answers;
+  }
+  server.Drain();
+  EXPECT_GE(reported, 30);
+  EXPECT_LT(reported, kSent);
+  EXPECT_LE(reported + left_out, kSent);
+}
+
 // The decoder goes on when the status is there.
 TEST(LiveServerTest, TheStatusDoesNotWaitForDecoders) {
   Signal decoding, told;

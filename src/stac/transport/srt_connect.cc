@@ -21,7 +21,6 @@ std::string ConnectError(SRTSOCKET socket, const std::string& address, const Srt
                  ? fmt::format("{} demands a passphrase; set STAC_PASSPHRASE_FILE", address)
                  : fmt::format("{} has no passphrase but this side has; set the same on both",
                                address);
-    case SRT_REJ_UNKNOWN:
     case SRT_REJ_TIMEOUT:
       return fmt::format(
           "no answer from {} within {} ms; check the address, that the server runs and that its "
@@ -32,17 +31,25 @@ std::string ConnectError(SRTSOCKET socket, const std::string& address, const Srt
   }
 }
 
-// SRT's own time-out ends it, or the caller.
+// SRT's own time-out ends it, or the caller. A socket that is broken without a reason is not known
+// to have failed: for a moment it looks so while it gets connected, and for good where the other
+// side has closed it since, of which its link will tell.
 Status Connect(SRTSOCKET socket, const SocketAddress& to, const std::string& address,
                const SrtOptions& options) {
   STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_RCVSYN, "non-blocking connecting", false));
   if (srt_connect(socket, to.get(), static_cast<int>(to.length)) == SRT_ERROR) {
     return Fail("cannot connect to {}: {}", address, LastSrtError());
   }
-  for (;;) {
+  constexpr int kLooks = 20;
+  for (int broken = 0; broken < kLooks;) {
     const SRT_SOCKSTATUS state = srt_getsockstate(socket);
     if (state == SRTS_CONNECTED) break;
-    if (state != SRTS_CONNECTING) return Fail("{}", ConnectError(socket, address, options));
+    if (state != SRTS_CONNECTING) {
+      if (srt_getrejectreason(socket) != SRT_REJ_UNKNOWN) {
+        return Fail("{}", ConnectError(socket, address, options));
+      }
+      ++broken;
+    }
     if (options.stop != nullptr && *options.stop) {
       return Fail("interrupted while {} was called", address);
     }

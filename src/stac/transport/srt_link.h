@@ -27,7 +27,7 @@ struct SrtOptions {
   std::string passphrase;  // 10..79 characters: AES; empty: not encrypted
   std::string stream_id;   // caller: names the device (at most 512 bytes)
   int connect_timeout_ms = 3000;
-  const std::atomic<bool>* stop = nullptr;  // caller: gives up connecting once it is set; borrowed
+  const std::atomic<bool>* stop = nullptr;  // caller: gives up calling once it is set; borrowed
   int peer_idle_timeout_ms = 5000;          // silence after which the link counts as broken
   // Bound of our own send queue.
   size_t send_queue_bytes = 4u << 20;

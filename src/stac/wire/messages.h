@@ -96,7 +96,7 @@ struct ServerStats {
   double gradient_ms = 0;
   int queue = 0;      // keyframes waiting, all devices
   std::string error;  // not empty: the frame could not be used
-  // The keyframe rate that is granted from now on, in place of Welcome's; 0: as before.
+  // The keyframe rate that is granted by now, in place of Welcome's; 0: as before.
   double max_keyframe_fps = 0;
   // The frame was not decoded, so those after it cannot be either, up to an IDR.
   bool needs_idr() const { return !error.empty() && decode_ms == 0; }
