@@ -59,6 +59,19 @@ TEST(ConnectorTest, WhyItIsNotConnectedIsSaidWhenTheReasonChanges) {
       "warning: not connected: the server refused this device: full to 91.5 %; trying again\n");
 }
 
+TEST(ConnectorTest, AServerThatRefusedAndLeftIsHeard) {
+  const std::atomic<bool> stop{false};
+  const Connector connector([]() -> Result<std::unique_ptr<Link>> {
+    LinkPair pair = MakeLoopback();
+    EXPECT_TRUE(pair.b->Send(Serialize(Welcome{.reason = "full"}), 0));
+    pair.b->Close();
+    return std::move(pair.a);
+  });
+  const auto connection = connector.ConnectOnce(kHello, stop);
+  ASSERT_FALSE(connection);
+  EXPECT_EQ(connection.error().message, "the server refused this device: full");
+}
+
 TEST(ConnectorTest, TheWaitGrowsUntilTheServerAnswers) {
   Servers servers;
   Connector connector(

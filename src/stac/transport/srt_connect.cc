@@ -55,8 +55,6 @@ Status Connect(SRTSOCKET socket, const SocketAddress& to, const std::string& add
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  // SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost.
-  std::this_thread::sleep_for(std::chrono::milliseconds(15));
   return OkStatus();
 }
 

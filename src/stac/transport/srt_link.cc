@@ -24,6 +24,9 @@ constexpr milliseconds kPollInterval{2};
 // SRT wakes a blocked reader only when it sends an acknowledgement, although packets are readable
 // before: waiting for that costs 12-20 ms per message on loopback, looking every 2 ms at most 2.
 constexpr int kReceiveTimeoutMs = 2;
+// SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost, and a last
+// packet may come again too late for who closes the link then.
+constexpr milliseconds kSilence{15};
 // What a waiting message takes besides its bytes: so many of one byte are more than they seem.
 constexpr size_t kInboxOverhead = 64;
 // How long Close() waits for queued messages to arrive.
@@ -195,6 +198,7 @@ bool SrtLink::SendPackets(std::unique_lock<std::mutex>& lock) {
 }
 
 void SrtLink::SendLoop() {
+  std::this_thread::sleep_for(kSilence);
   std::unique_lock lock(mutex_);
   std::optional<steady_clock::time_point> give_up;
   while (down_reason_.empty()) {
