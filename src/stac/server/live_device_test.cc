@@ -74,11 +74,11 @@ class BreakingCamera final : public FrameSource {
 };
 
 // Loses the keyframe or the answer of one frame.
-class LosingLink final : public Link {
+class LosingLink final : public ForwardingLink {
  public:
   enum class Loses { kKeyframe, kAnswer };
   LosingLink(std::unique_ptr<Link> link, Loses loses, FrameId frame)
-      : link_(std::move(link)), loses_(loses), frame_(frame) {}
+      : ForwardingLink(std::move(link)), loses_(loses), frame_(frame) {}
 
   Status Send(ByteSpan bytes, Micros ttl) override {
     const auto message = Parse(bytes);
@@ -87,27 +87,23 @@ class LosingLink final : public Link {
       ++expired_;
       return OkStatus();
     }
-    return link_->Send(bytes, ttl);
+    return ForwardingLink::Send(bytes, ttl);
   }
   Result<std::optional<Bytes>> Receive() override {
-    auto received = link_->Receive();
+    auto received = ForwardingLink::Receive();
     if (!received || !*received || loses_ != Loses::kAnswer) return received;
     const auto message = Parse(**received);
     const auto* stats = std::get_if<ServerStats>(&*message);
     if (stats != nullptr && stats->frame == frame_) return std::nullopt;
     return received;
   }
-  void Wait(Micros timeout) override { link_->Wait(timeout); }
-  bool up() const override { return link_->up(); }
   LinkStats Stats() const override {
-    LinkStats stats = link_->Stats();
+    LinkStats stats = ForwardingLink::Stats();
     stats.messages_expired += expired_;
     return stats;
   }
-  void Close() override { link_->Close(); }
 
  private:
-  std::unique_ptr<Link> link_;
   Loses loses_;
   FrameId frame_;
   int64_t expired_ = 0;
@@ -146,22 +142,16 @@ class WatchedEncoder final : public VideoEncoder {
 };
 
 // Calls back before a message is sent.
-class WatchedLink final : public Link {
+class WatchedLink final : public ForwardingLink {
  public:
   WatchedLink(std::unique_ptr<Link> link, std::function<void(const Message&)> before)
-      : link_(std::move(link)), before_(std::move(before)) {}
+      : ForwardingLink(std::move(link)), before_(std::move(before)) {}
   Status Send(ByteSpan bytes, Micros ttl) override {
     before_(*Parse(bytes));
-    return link_->Send(bytes, ttl);
+    return ForwardingLink::Send(bytes, ttl);
   }
-  Result<std::optional<Bytes>> Receive() override { return link_->Receive(); }
-  void Wait(Micros timeout) override { link_->Wait(timeout); }
-  bool up() const override { return link_->up(); }
-  LinkStats Stats() const override { return link_->Stats(); }
-  void Close() override { link_->Close(); }
 
  private:
-  std::unique_ptr<Link> link_;
   std::function<void(const Message&)> before_;
 };
 

@@ -66,23 +66,32 @@ inline Bytes CodedIdr() {
   return coded ? std::move(coded->access_unit) : Bytes{};
 }
 
-// A link whose peer acknowledges nothing: closing it takes until `closes`.
-class SilentLink final : public Link {
+// A link that does what another one does; tests change some of it.
+class ForwardingLink : public Link {
  public:
-  SilentLink(std::unique_ptr<Link> link, std::function<void()> closes)
-      : link_(std::move(link)), closes_(std::move(closes)) {}
+  explicit ForwardingLink(std::unique_ptr<Link> link) : link_(std::move(link)) {}
   Status Send(ByteSpan message, Micros ttl_us) override { return link_->Send(message, ttl_us); }
   Result<std::optional<Bytes>> Receive() override { return link_->Receive(); }
   void Wait(Micros timeout_us) override { link_->Wait(timeout_us); }
   bool up() const override { return link_->up(); }
   LinkStats Stats() const override { return link_->Stats(); }
-  void Close() override {
-    closes_();
-    link_->Close();
-  }
+  void Close() override { link_->Close(); }
 
  private:
   std::unique_ptr<Link> link_;
+};
+
+// A link whose peer acknowledges nothing: closing it takes until `closes`.
+class SilentLink final : public ForwardingLink {
+ public:
+  SilentLink(std::unique_ptr<Link> link, std::function<void()> closes)
+      : ForwardingLink(std::move(link)), closes_(std::move(closes)) {}
+  void Close() override {
+    closes_();
+    ForwardingLink::Close();
+  }
+
+ private:
   std::function<void()> closes_;
 };
 
