@@ -31,6 +31,7 @@ class StallingSender {
     url_ = fmt::format("tcp://127.0.0.1:{}", ntohs(address.sin_port));
     sender_ = std::thread([this, bytes = std::move(bytes), at_once] {
       connection_ = accept(listener_, nullptr, nullptr);
+      if (connection_ < 0) return;  // nobody came
       constexpr size_t kPiece = 100;
       for (size_t at = 0, size = std::min(at_once, bytes.size()); at < bytes.size();
            at += size, size = std::min(kPiece, bytes.size() - at)) {
@@ -41,6 +42,7 @@ class StallingSender {
     });
   }
   ~StallingSender() {
+    shutdown(listener_, SHUT_RDWR);
     sender_.join();
     close(connection_);
     close(listener_);
