@@ -2,16 +2,15 @@
 #include <bit>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "command.h"
+#include "label_folders.h"
 #include "network_files.h"
 #include "stac/base/file.h"
-#include "stac/base/file_name.h"
 #include "stac/base/log.h"
 #include "stac/capture/image_io.h"
 #include "stac/codec/label_coder.h"
@@ -63,32 +62,6 @@ nlohmann::ordered_json LogLine(const ServedKeyframe& served) {
   line["queue"] = stats.queue;
   return line;
 }
-
-// A folder of its own for each connection that sends labels, beside those of earlier ones from the
-// same address. Thread-safe.
-class LabelFolders {
- public:
-  explicit LabelFolders(std::string root) : root_(std::move(root)) {}
-
-  Result<std::string> Of(const std::string& device, int64_t connection) {
-    const std::lock_guard guard(mutex_);
-    std::string& folder = folders_[connection];
-    if (!folder.empty()) return folder;
-    const std::string name = fmt::format("{}/{}", root_, FileNameOf(device));
-    for (int number = 1; folder.empty(); ++number) {
-      const std::string candidate = number == 1 ? name : fmt::format("{}_{}", name, number);
-      std::error_code error;
-      if (std::filesystem::create_directory(candidate, error)) folder = candidate;
-      if (error) return Fail("cannot make the folder {}: {}", candidate, error.message());
-    }
-    return folder;
-  }
-
- private:
-  const std::string root_;
-  std::mutex mutex_;
-  std::map<int64_t, std::string> folders_;
-};
 
 ObjectiveKind ObjectiveFromName(const std::string& name) {
   if (name == "projection") return ObjectiveKind::kProjection;
