@@ -71,8 +71,9 @@ std::vector<KindRules> MakeKinds() {
   kinds.push_back(
       {SystemKind::kGracePlus, "grace+", Common("1") + Rules{Real("step", "16", 1, 255)}, {}});
   // The map is made on every `every`-th frame, by the device's network or (oracle) from the true
-  // accuracy gradients of the raw frame. Psychovisual decisions, flat matrices and no dilation
-  // were measured to be best for it (docs/results.md).
+  // accuracy gradients of the raw frame. Psychovisual decisions and flat matrices are what a
+  // uniform plan does best with (docs/results/tune_encoder.csv); whether dilation pays depends on
+  // fraction and delta (tune_accmpeg.csv).
   kinds.push_back({SystemKind::kAccMpeg,
                    "accmpeg",
                    Common("0") + Encoder("1") + Planned("0.6", {"flat", "jvt"}, "-3") + TwoLevel() +
@@ -89,7 +90,7 @@ std::vector<KindRules> MakeKinds() {
        {}});
   kinds.push_back({SystemKind::kBoundary,
                    "boundary",
-                   Common("0") + Encoder("0") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
+                   Common("0") + Encoder("1") + Planned("0", {"flat", "jvt"}, "0") + TwoLevel() +
                        Rules{Whole("distance", "8", 0, 256)},
                    {}});
   kinds.push_back(
