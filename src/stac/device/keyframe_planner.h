@@ -10,8 +10,9 @@
 
 namespace stac {
 
-// 16 for frames below 640x640 pixels in area, else 32: there the levels of 16-pixel regions cost 2
-// to 11 % of all bits, those of 32-pixel regions 1 to 4 %, at the same accuracy (docs/results.md).
+// 16 for frames below 640x640 pixels in area, else 32: there the levels of 16-pixel regions cost 1
+// to 4 % of all bits, those of 32-pixel regions a third of it, at the same accuracy as far as shows
+// (docs/results.md).
 constexpr int RegionSizeFor(int width, int height) { return width * height < 640 * 640 ? 16 : 32; }
 
 struct PlannerOptions {

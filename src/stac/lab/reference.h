@@ -18,7 +18,8 @@ Result<std::vector<LabelMap>> ReferenceLabels(const Clip& clip, Segmenter& netwo
                                               const std::filesystem::path& cache);
 
 // AccMPEG's accuracy gradients (accuracy_gradient.h) of every frame: x_high is the raw frame, x_low
-// the frame coded at kAccMpegLowQp, and the loss that of x_low against the network's labels of
+// the frame coded at kAccMpegLowQp in one stream (an IDR, then P frames; the device's network is
+// trained on frames coded alone), and the loss that of x_low against the network's labels of
 // x_high.
 Result<std::vector<SensitivityMap>> AccuracyGradients(const Clip& clip, Segmenter& network,
                                                       const std::vector<LabelMap>& reference,
