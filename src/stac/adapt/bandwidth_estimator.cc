@@ -16,11 +16,14 @@ constexpr Micros kLongestLowerBound = 300'000;
 constexpr Micros kLeastBoundTime = 100'000;
 // Enough busy time to forget measurements because of their age.
 constexpr Micros kEnoughBusyTime = 30'000;
+// Less is not how fast a link is, but how late it acknowledges: a greeting of 50 bytes.
+constexpr int64_t kLeastFirstBytes = 1000;
 // A link that was not found busy for so long although this share of the estimate went through it
-// is taken for so much faster.
+// is taken for so much faster: the first time, and at most when that happens again and again.
 constexpr Micros kQuietTime = 1'000'000;
-constexpr double kUsedShare = 0.5;
-constexpr double kLift = 1.25;
+constexpr double kUsedShare = 0.4;
+constexpr double kFirstLift = 1.25;
+constexpr double kMostLift = 2;
 // Acknowledgements may be this late without a standstill.
 constexpr Micros kAcknowledgementDelay = 30'000;
 
@@ -74,10 +77,10 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
     AddMeasurement({now, std::min(now - last_growth_, kLongestMeasurement),
                     total_bytes - total_acknowledged_});
     lift_ = 1;
+    next_lift_ = kFirstLift;
     quiet_start_ = now;
     quiet_base_ = total_bytes;
-  } else if (now > bound_start_ && (total_bytes - bound_base_ >= options_.least_burst ||
-                                    now - bound_start_ >= kLeastBoundTime || Kbps(now) == 0)) {
+  } else if (IsLowerBound(now - bound_start_, total_bytes - bound_base_)) {
     AddLowerBound(now, ToKbps(total_bytes - bound_base_, now - bound_start_));
   }
   if (now - bound_start_ > kLongestLowerBound) {
@@ -89,11 +92,24 @@ void BandwidthEstimator::OnAcknowledged(Micros now, int64_t total_bytes, Micros 
   last_growth_ = now;
 }
 
+bool BandwidthEstimator::IsLowerBound(Micros duration, int64_t bytes) const {
+  if (duration <= 0) return false;
+  if (KnownKbps() == 0 && options_.least_burst > 0) return bytes >= kLeastFirstBytes;
+  return bytes >= options_.least_burst || duration >= kLeastBoundTime;
+}
+
 void BandwidthEstimator::LiftIfUsed(Micros now, int64_t total_bytes) {
   if (now - quiet_start_ < kQuietTime) return;
   const double used = ToKbps(total_bytes - quiet_base_, now - quiet_start_);
-  // Without a measurement there is nothing to lift: the factor would only grow, without end.
-  if (busy_time_ > 0 && used >= kUsedShare * lift_ * MeanKbps()) lift_ *= kLift;
+  const double known = KnownKbps();
+  if (known > 0 && used >= kUsedShare * known) {
+    if (busy_time_ > 0) {
+      lift_ = next_lift_ * known / MeanKbps();
+    } else {
+      AddLowerBound(now, next_lift_ * known);
+    }
+    next_lift_ = std::min(kFirstLift * next_lift_, kMostLift);
+  }
   quiet_start_ = now;
   quiet_base_ = total_bytes;
 }
@@ -130,9 +146,13 @@ double BandwidthEstimator::MeanKbps() const {
   return busy_time_ == 0 ? 0 : ToKbps(busy_bytes_, busy_time_);
 }
 
+double BandwidthEstimator::KnownKbps() const {
+  const double kbps = lift_ * MeanKbps();
+  return lower_bounds_.empty() ? kbps : std::max(kbps, lower_bounds_.front().kbps);
+}
+
 double BandwidthEstimator::Kbps(Micros now) const {
-  double kbps = lift_ * MeanKbps();
-  if (!lower_bounds_.empty()) kbps = std::max(kbps, lower_bounds_.front().kbps);
+  const double kbps = KnownKbps();
   if (sent_.empty()) return kbps;
   const Micros expected = std::max(last_growth_, sent_.front().time + round_trip_);
   const Micros standstill = std::max<Micros>(0, now - expected - kAcknowledgementDelay);

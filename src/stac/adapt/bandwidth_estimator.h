@@ -15,8 +15,9 @@ namespace stac {
 // (all bytes over all time) in a window. What is sent while the link has time to spare gives only
 // a lower bound, which may raise the estimate and never drags it down; an idle sender keeps its
 // estimate. A sender that uses the estimate and never finds the link busy is told more every
-// second, until there is a measurement again: who is told too little sends so little that nothing
-// can be measured. While sent bytes stay without acknowledgement the estimate decays.
+// second, and more each time, until there is a measurement again: who is told too little sends so
+// little that nothing can be measured. It is never told much more than twice what passed. While
+// sent bytes stay without acknowledgement the estimate decays.
 // Times are the caller's clock. Not thread-safe.
 class BandwidthEstimator {
  public:
@@ -54,9 +55,11 @@ class BandwidthEstimator {
     int64_t bytes;
   };
   void AddMeasurement(const Measurement& measurement);
+  bool IsLowerBound(Micros duration, int64_t bytes) const;
   void LiftIfUsed(Micros now, int64_t total_bytes);
   void AddLowerBound(Micros now, double kbps);
   double MeanKbps() const;
+  double KnownKbps() const;  // whatever stands still
 
   Options options_;
   std::deque<Sent> sent_;  // not yet acknowledged; the front holds the first such byte
@@ -68,10 +71,11 @@ class BandwidthEstimator {
   Micros bound_start_ = 0;  // where the running lower bound starts
   int64_t bound_base_ = 0;  // acknowledged by then
   std::deque<Measurement> measurements_;
-  Micros quiet_start_ = 0;  // since then the link was never found busy
-  int64_t quiet_base_ = 0;  // acknowledged by then
-  double lift_ = 1;         // of the measured mean, for what has passed since
-  Micros busy_time_ = 0;    // sums over measurements_
+  Micros quiet_start_ = 0;   // since then the link was never found busy
+  int64_t quiet_base_ = 0;   // acknowledged by then
+  double lift_ = 1;          // of the measured mean, for what has passed since
+  double next_lift_ = 1.25;  // by how much it grows next time
+  Micros busy_time_ = 0;     // sums over measurements_
   int64_t busy_bytes_ = 0;
   struct LowerBound {
     Micros time;

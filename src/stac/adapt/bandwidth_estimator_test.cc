@@ -65,6 +65,33 @@ TEST(BandwidthEstimatorTest, TheFirstAcknowledgementIsALowerBound) {
   EXPECT_DOUBLE_EQ(estimator.Kbps(40 * kMs), 200);  // 8000 bits in 40 ms
 }
 
+// On a short path nothing is ever found busy, and pictures of a few packets are no bursts: what
+// began with a late acknowledgement must not stay so.
+TEST(BandwidthEstimatorTest, AGreetingDoesNotSayHowFastALinkIs) {
+  BandwidthEstimator estimator;
+  estimator.OnSent(0, 50);
+  estimator.OnAcknowledged(20 * kMs, 50, 1 * kMs);
+  EXPECT_EQ(estimator.Kbps(20 * kMs), 0);
+  int64_t sent = 50;
+  Micros now = 200 * kMs;
+  estimator.OnSent(now, sent += 1400);
+  estimator.OnAcknowledged(now += 560 * kMs, sent, 1 * kMs);  // the server was late
+  EXPECT_DOUBLE_EQ(estimator.Kbps(now), 20);
+  for (int second = 0; second < 12; ++second) {
+    const double before = estimator.Kbps(now);
+    const int64_t start = sent;
+    for (int i = 0; i < 5; ++i, now += 200 * kMs) {
+      estimator.OnSent(now, sent += static_cast<int64_t>(0.65 * before * 125 / 5));
+      estimator.OnAcknowledged(now + 10 * kMs, sent, 1 * kMs);
+      if (static_cast<double>(sent - start) > 4000) return;  // a burst: a lower bound by itself
+    }
+    EXPECT_GE(estimator.Kbps(now), 1.2 * before);
+    const double passed = static_cast<double>(sent - start) * 8 / 1000;
+    EXPECT_LE(estimator.Kbps(now), 2 / 0.4 * passed);
+  }
+  FAIL() << estimator.Kbps(now);
+}
+
 TEST(BandwidthEstimatorTest, ASinglePacketThatPassesAtOnceProvesNothing) {
   BandwidthEstimator estimator;
   estimator.OnSent(0, 10'000);
@@ -157,9 +184,9 @@ TEST(BandwidthEstimatorTest, WhoUsesTheEstimateAndNeverFindsTheLinkBusyIsToldMor
   stream(6, 0.6);
   EXPECT_GT(estimator.Kbps(now), 2 * before);
   // The link is found busy: what is measured counts, and only that.
-  for (int i = 0; i < 12; ++i, now += 100 * kMs) {
+  for (int i = 0; i < 14; ++i, now += 100 * kMs) {
     estimator.OnSent(now, sent += 5000);
-    estimator.OnAcknowledged(now, sent - 4000, 30 * kMs);
+    if (i > 2) estimator.OnAcknowledged(now, sent - 12'500, 30 * kMs);
   }
   EXPECT_NEAR(estimator.Kbps(now), 5000 * 8 / 100.0, 80);
 }

@@ -66,7 +66,11 @@ std::optional<AdaptationRecord> Adaptation::Decide(Micros now, const LinkStats& 
   record.stalled = stats.bytes_acknowledged == acknowledged_ && stats.unsent_bytes > 0;
   if (keyframes_ > 0 && !record.stalled) {
     constexpr double kFading = 0.8;  // per period
-    proven_kbps_ = std::max(record.sent_kbps + record.label_kbps, kFading * proven_kbps_);
+    // What was handed over may still wait, or be lost; what arrived may have waited for long.
+    const double sent = record.sent_kbps + record.label_kbps;
+    const double arrived =
+        static_cast<double>(stats.bytes_acknowledged - acknowledged_) * kbps_per_byte;
+    proven_kbps_ = std::max(std::min(sent, arrived), kFading * proven_kbps_);
   }
   record.trusted_kbps = TrustedKbps(stats);
   const ContentMetrics content = content_.TakeAverage().value_or(ContentMetrics{});

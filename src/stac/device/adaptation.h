@@ -24,8 +24,8 @@ struct AdaptationOptions {
   // Of the estimate that is planned with. A link that is filled delivers its keyframes later, and
   // labels that are older cost more accuracy than the bits bring (docs/results.md).
   double share = 0.65;
-  double most_growth = 4;  // planned with at most this times what was sent lately: short bursts
-                           // may seem to pass faster than the link carries much
+  double most_growth = 4;       // planned with at most this times what arrived lately: short bursts
+                                // may seem to pass faster than the link carries much
   double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped
   // Up to this times the decided keyframes go while the link has room (send_gate.h); 1: those
   // decided. So the share decides how many bits a keyframe has, and the rest of the link makes
@@ -92,7 +92,7 @@ class Adaptation {
   // The last period in which something was sent: what a new decision starts from.
   std::optional<ControlInput> last_;
   Micros period_start_ = -1;    // -1: when Decide is called next
-  double proven_kbps_ = 0;      // sent in the best of the last periods; 0: nothing yet
+  double proven_kbps_ = 0;      // arrived in the best of the last periods; 0: nothing yet
   int64_t keyframe_bytes_ = 0;  // in this period
   int64_t label_bytes_ = 0;
   int keyframes_ = 0;

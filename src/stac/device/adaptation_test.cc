@@ -103,14 +103,15 @@ TEST_F(AdaptationTest, KeepsTheDecisionWhileNothingIsKnownOrGetsThrough) {
   EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 320);
 }
 
-TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatWasSentLately) {
+TEST_F(AdaptationTest, PlansWithAtMostFourTimesWhatArrivedLately) {
   stats_.estimated_kbps = 5000;  // as bursts of a packet or two may make it seem
-  adaptation_.OnKeyframeSent(12'500, false);
+  stats_.bytes_acknowledged = 12'500;
+  adaptation_.OnKeyframeSent(30'000, false);  // more than half of it waits
   const auto record = adaptation_.Decide(kSecond, stats_);
   EXPECT_DOUBLE_EQ(record->estimate_kbps, 5000);
   EXPECT_DOUBLE_EQ(record->trusted_kbps, 400);
   EXPECT_DOUBLE_EQ(inputs_[0].bandwidth_kbps, 0.8 * 400);
-  stats_.bytes_acknowledged = 1;
+  stats_.bytes_acknowledged += 1;
   stats_.unsent_bytes = 16'000;  // 320 ms at 400 kb/s
   EXPECT_FALSE(adaptation_.KeyframeQp(kSecond, stats_));
   stats_.unsent_bytes = 14'000;

@@ -6,14 +6,23 @@ namespace stac {
 namespace {
 
 constexpr double kGain = 2;
-constexpr double kFirstBytesInFlight = 24'000;  // nothing is known yet
+// A link of 60 kb/s holds them for half a second. TCP begins with as many (RFC 3390).
+constexpr double kFirstBytesInFlight = 4'000;
+// More, up to so many, where they pass in so long: acknowledgements that are late because packets
+// were lost shall not stop a fast link.
 constexpr double kLeastBytesInFlight = 12'000;
+constexpr double kLeastInFlightMs = 200;
 constexpr double kLeastBytesPerSecond = 250'000;
 // Acknowledgements come every 10 ms and are seen a little later.
 constexpr double kAcknowledgementMs = 20;
 // The caller looks every 2 ms or later: what it misses may be sent at once.
 constexpr Micros kBurst = 5'000;
 constexpr Micros kRoundTripPeriod = 10'000'000;
+// SRT's timer is some 70 ms at the beginning.
+constexpr double kPacketMs = 40;
+constexpr double kLeastPacketBytes = 400;
+// Packets that are lost one by one come again sooner.
+constexpr Micros kStood = 1'000'000;
 
 }  // namespace
 
@@ -21,7 +30,7 @@ void SendPacer::OnSent(Micros now, int64_t bytes) {
   sent_ += bytes;
   next_send_ = std::max(next_send_, now - kBurst) +
                static_cast<Micros>(static_cast<double>(bytes) * 1e6 / BytesPerSecond(now));
-  marks_.push_back({sent_, repeated_});
+  marks_.push_back({now, sent_, repeated_});
   estimator_.OnSent(now, sent_ + repeated_);
   attempt_.OnSent(now, sent_ + repeated_);
 }
@@ -47,17 +56,34 @@ void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
     period_start_ = now;
   }
   shortest_ms_[0] = std::min(shortest_ms_[0], rtt_ms);
-  acknowledged_ = std::max(acknowledged_, total_bytes);
+  const int64_t arrived = std::max<int64_t>(0, total_bytes - acknowledged_);
+  acknowledged_ += arrived;
+  const bool stood = !marks_.empty() && now - std::max(last_arrival_, marks_.front().time) > kStood;
+  if (arrived > 0) last_arrival_ = now;
   const auto shortest = static_cast<Micros>(ShortestMs() * 1000);
   // First in, first out: what was repeated before an acknowledged packet has passed too.
+  int64_t passed = passed_;
   for (; !marks_.empty() && marks_.front().sent <= acknowledged_; marks_.pop_front()) {
-    passed_ = marks_.front().repeated;
+    passed = marks_.front().repeated;
   }
+  // Unless it stood before a full queue.
+  const int64_t dropped = stood ? std::max<int64_t>(0, passed - passed_ - arrived) : 0;
+  passed_ = passed - dropped;
+  ForgetDropped(dropped);
   for (BandwidthEstimator* estimator : {&estimator_, &attempt_}) {
     estimator->OnAcknowledged(now, acknowledged_ + passed_, shortest);
     if (BytesInFlight() == 0) estimator->OnWithdrawn(repeated_ - passed_);
   }
   if (BytesInFlight() == 0) ForgetRepeated();
+}
+
+// A queue on the way was full. Only as much as arrived for the first time is sure to have passed.
+void SendPacer::ForgetDropped(int64_t bytes) {
+  if (bytes == 0) return;
+  for (Mark& mark : marks_) mark.repeated -= bytes;
+  repeated_ -= bytes;
+  forgotten_ += bytes;
+  for (BandwidthEstimator* estimator : {&estimator_, &attempt_}) estimator->OnWithdrawn(bytes);
 }
 
 double SendPacer::ShortestMs() const { return std::min(shortest_ms_[0], shortest_ms_[1]); }
@@ -68,11 +94,15 @@ double SendPacer::BytesPerSecond(Micros now) const {
 
 bool SendPacer::MaySend(Micros now) const {
   if (now < next_send_) return false;
-  const double kbps = attempt_.Kbps(now);
-  const double enough = kbps == 0 ? kFirstBytesInFlight
-                                  : std::max(kGain * kbps / 8 * (ShortestMs() + kAcknowledgementMs),
-                                             kLeastBytesInFlight);
-  return static_cast<double>(BytesInFlight()) < enough;
+  const double held = attempt_.Kbps(now) / 8 * (ShortestMs() + kAcknowledgementMs);
+  const double least = std::clamp(estimator_.Kbps(now) / 8 * kLeastInFlightMs, kFirstBytesInFlight,
+                                  kLeastBytesInFlight);
+  return static_cast<double>(BytesInFlight()) < std::max(kGain * held, least);
+}
+
+size_t SendPacer::PacketBytes(Micros now, size_t most) const {
+  const double bytes = std::max(kPacketMs * estimator_.Kbps(now) / 8, kLeastPacketBytes);
+  return static_cast<size_t>(std::min(bytes, static_cast<double>(most)));
 }
 
 }  // namespace stac

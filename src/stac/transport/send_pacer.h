@@ -17,14 +17,17 @@ class SendPacer {
   // `bytes` were handed to the network.
   void OnSent(Micros now, int64_t bytes);
   // `total_bytes` were sent again so far, unasked or because they were lost. They take the link's
-  // time too, so they count in what it carries: on a slow link SRT repeats all that is in flight
-  // until it has learnt the round trip time.
+  // time too, so they count in what it carries; after a standstill only up to as many as arrive
+  // for the first time, as a full queue on the way drops most of them.
   void OnRepeated(Micros now, int64_t total_bytes);
   // `total_bytes` of all that was sent have arrived; rtt_ms: the current round trip time.
   void OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms);
 
   // False while enough is in flight, or the last bytes were sent too recently.
   bool MaySend(Micros now) const;
+  // How large the next packet should be, at most `most`: small on a slow link. There a large one
+  // takes longer than SRT's timer, which then repeats all that is in flight.
+  size_t PacketBytes(Micros now, size_t most) const;
 
   int64_t sent() const { return sent_; }
   int64_t acknowledged() const { return acknowledged_; }
@@ -36,10 +39,12 @@ class SendPacer {
  private:
   // A packet, and what had been repeated before it.
   struct Mark {
+    Micros time;
     int64_t sent;
     int64_t repeated;
   };
   void ForgetRepeated();
+  void ForgetDropped(int64_t bytes);
   double ShortestMs() const;
   double BytesPerSecond(Micros now) const;
 
@@ -49,10 +54,11 @@ class SendPacer {
   BandwidthEstimator attempt_{{.least_burst = 0}};
   int64_t sent_ = 0;
   int64_t acknowledged_ = 0;
-  std::deque<Mark> marks_;                // of what is not acknowledged yet
-  int64_t repeated_ = 0;                  // all that counts
-  int64_t passed_ = 0;                    // of it, what has passed the link for certain
-  int64_t forgotten_ = 0;                 // repeated, and not counted: nothing was sent after it
+  std::deque<Mark> marks_;  // of what is not acknowledged yet
+  int64_t repeated_ = 0;    // all that counts
+  int64_t passed_ = 0;      // of it, what has passed the link for certain
+  int64_t forgotten_ = 0;   // repeated, and not counted: nothing was sent after it
+  Micros last_arrival_ = 0;
   double round_trip_ms_ = 0;              // current
   double shortest_ms_[2] = {1000, 1000};  // of the running and the last complete period
   Micros period_start_ = 0;

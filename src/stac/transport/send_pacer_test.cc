@@ -10,13 +10,43 @@ namespace {
 TEST(SendPacerTest, StartsModestly) {
   SendPacer pacer;
   Micros now = 0;
-  for (; pacer.BytesInFlight() < 24'000; now += 1000) {
-    if (pacer.MaySend(now)) pacer.OnSent(now, 1000);
+  for (; now < 100'000; now += 1000) {
+    if (pacer.MaySend(now)) pacer.OnSent(now, static_cast<int64_t>(pacer.PacketBytes(now, 1456)));
   }
-  EXPECT_NEAR(static_cast<double>(now), 24 * 4000 - 5000, 2000);  // 250 kB/s after a burst
+  EXPECT_EQ(pacer.sent(), 4'000);
   EXPECT_FALSE(pacer.MaySend(now + 1'000'000));
   pacer.OnAcknowledged(now + 1'000'000, 1'000, 50);
-  EXPECT_EQ(pacer.BytesInFlight(), 23'000);
+  EXPECT_EQ(pacer.BytesInFlight(), 3'000);
+}
+
+TEST(SendPacerTest, PacketsAreSmallOnASlowLink) {
+  const auto packet_at = [](int64_t bytes_per_10_ms) {
+    SendPacer pacer;
+    for (int ms = 0; ms < 1000; ms += 10) {
+      pacer.OnSent(ms * 1000, bytes_per_10_ms);
+      if (ms >= 40) pacer.OnAcknowledged(ms * 1000, pacer.sent() - 5 * bytes_per_10_ms, 30);
+    }
+    return pacer.PacketBytes(990'000, 1456);
+  };
+  EXPECT_EQ(SendPacer().PacketBytes(0, 1456), 400u);
+  EXPECT_EQ(packet_at(60), 400u);                            // 48 kb/s
+  EXPECT_NEAR(static_cast<double>(packet_at(200)), 800, 1);  // 160 kb/s
+  EXPECT_EQ(packet_at(10'000), 1456u);
+}
+
+// A full queue on the way drops what is repeated: that did not pass, however often it was sent.
+TEST(SendPacerTest, WhatWasDroppedOnTheWayDoesNotCount) {
+  SendPacer pacer;
+  int64_t arrived = 0, repeated = 0;
+  Micros now = 0;
+  // 50 kb/s arrive, all at once every two seconds; eight times as much is repeated.
+  for (int i = 1; i <= 200; ++i) {
+    pacer.OnSent(now += 100'000, 625);
+    pacer.OnRepeated(now, repeated += 5'000);
+    if (i % 20 == 0) pacer.OnAcknowledged(now, arrived += 12'000, 1);
+  }
+  // Of a standstill 200 ms count: ten times what arrived, and twice that for what was repeated.
+  EXPECT_LE(pacer.EstimateKbps(now), 2 * 10 * 50);
 }
 
 // A bottleneck of 1000 bytes per millisecond, seen through acknowledgements every 10 ms.

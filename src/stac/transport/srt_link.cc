@@ -188,7 +188,8 @@ bool SrtLink::SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock) {
 
 bool SrtLink::SendPackets(std::unique_lock<std::mutex>& lock) {
   while (current_ && pacer_.MaySend(clock_.Now())) {
-    if (!SendPacket(current_->Next(kPacketBytes), lock)) return false;
+    const size_t size = pacer_.PacketBytes(clock_.Now(), kPacketBytes);
+    if (!SendPacket(current_->Next(size), lock)) return false;
     if (current_->done()) {
       ++stats_.messages_sent;
       current_.reset();
