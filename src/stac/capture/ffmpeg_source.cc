@@ -9,13 +9,13 @@ extern "C" {
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
 #include <thread>
 #include <utility>
 
 #include "stac/base/log.h"
 #include "stac/capture/ffmpeg_internal.h"
 #include "stac/capture/picture_times.h"
+#include "stac/capture/source_location.h"
 
 namespace stac {
 namespace {
@@ -26,47 +26,24 @@ constexpr std::chrono::seconds kPicturePatience{30};
 // FFmpeg asks at least so often whether to give up; a longer time is one that we did not run in.
 constexpr std::chrono::seconds kPaused{2};
 
-// Sources that set their own pace.
-bool IsLive(const std::string& location) {
-  for (const char* start :
-       {"rtsp://", "rtsps://", "rtmp://", "rtp://", "udp://", "srt://", "/dev/video"}) {
-    if (location.starts_with(start)) return true;
-  }
-  return false;
-}
-
-// What to call a source in logs and errors: URLs without user, password and query.
-std::string ShownName(const std::string& location) {
-  const size_t scheme = location.find("://");
-  if (scheme == std::string::npos) return location;
-  const size_t host = scheme + 3;
-  const size_t host_end = std::min(location.find_first_of("/?#", host), location.size());
-  const size_t at = location.rfind('@', host_end);
-  const size_t start = at == std::string::npos || at < host || at >= host_end ? host : at + 1;
-  return location.substr(start,
-                         std::min(location.find_first_of("?#", start), location.size()) - start);
-}
-
 class FfmpegSource final : public FrameSource {
  public:
-  FfmpegSource(const std::string& location, const SourceOptions& options)
-      : options_(options), name_(ShownName(location)) {
+  FfmpegSource(const SourceLocation& location, const SourceOptions& options)
+      : options_(options), name_(location.shown) {
     options_.frame_step = std::max(options_.frame_step, 1);
-    info_.name = location.find("://") == std::string::npos
-                     ? std::filesystem::path(location).stem().string()
-                     : name_;
-    info_.live = IsLive(location);
-    may_stall_ = info_.live || location.find("://") != std::string::npos;
+    info_.name = location.short_name;
+    info_.live = location.live;
+    may_stall_ = location.live || location.url;
   }
 
   // FFmpeg asks IsOver while it closes, too, when most of the demuxer is gone.
   ~FfmpegSource() override { opened_ = false; }
 
-  Status Open(const std::string& location) {
+  Status Open(const SourceLocation& location) {
     // Our own errors and log lines say what happened; FFmpeg's would come on top.
     av_log_set_level(AV_LOG_FATAL);
     const AVInputFormat* format = nullptr;
-    if (location.starts_with("/dev/video")) {
+    if (location.kind == SourceLocation::Kind::kCamera) {
       avdevice_register_all();
       format = av_find_input_format("video4linux2");
     }
@@ -75,8 +52,14 @@ class FfmpegSource final : public FrameSource {
     context->interrupt_callback = {&FfmpegSource::IsOver, this};
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
     Wait();
+    AVDictionary* settings = nullptr;
+    // A picture that is there is meant itself, whatever its name looks like.
+    if (location.kind == SourceLocation::Kind::kFile) {
+      av_dict_set(&settings, "pattern_type", "none", 0);
+    }
     // On failure this frees the context.
-    int code = avformat_open_input(&context, location.c_str(), format, nullptr);
+    int code = avformat_open_input(&context, location.path.c_str(), format, &settings);
+    av_dict_free(&settings);
     if (code < 0) {
       if (Stopped()) return Fail("opening {} was interrupted", name_);
       return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
@@ -292,8 +275,9 @@ class FfmpegSource final : public FrameSource {
 
 Result<std::unique_ptr<FrameSource>> OpenFfmpegSource(const std::string& location,
                                                       const SourceOptions& options) {
-  auto source = std::make_unique<FfmpegSource>(location, options);
-  STAC_RETURN_IF_ERROR(source->Open(location));
+  const SourceLocation place = LocateSource(location);
+  auto source = std::make_unique<FfmpegSource>(place, options);
+  STAC_RETURN_IF_ERROR(source->Open(place));
   return source;
 }
 

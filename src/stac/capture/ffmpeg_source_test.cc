@@ -234,6 +234,35 @@ TEST(PictureConverterTest, ColoursThatChangeAreAnError) {
   EXPECT_FALSE(PictureConverter::For(*picture(AVColorSpace(100), AVCOL_RANGE_MPEG), "camera"));
 }
 
+TEST_F(FfmpegSourceTest, NamesOfFilesAreNoProtocolsOrPatterns) {
+  const std::string video = RawVideo(48, 32, 3, "C420jpeg", 24, 16);
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  fs::rename(video, "2024-01-01T12:30:00.y4m");
+  const auto source = OpenFfmpegSource("2024-01-01T12:30:00.y4m");
+  fs::current_path(before);
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->info().name, "2024-01-01T12:30:00");
+
+  ASSERT_TRUE(WriteFile(folder_ / "p%03d.pgm", "P5\n32 16\n255\n" + std::string(32 * 16, 'a')));
+  const auto picture = OpenFfmpegSource((folder_ / "p%03d.pgm").string());
+  ASSERT_TRUE(picture) << picture.error().message;
+  EXPECT_TRUE((*picture)->Next().value());
+  EXPECT_FALSE((*picture)->Next().value());
+}
+
+// A pattern of which no such file exists is one.
+TEST_F(FfmpegSourceTest, NumberedPictures) {
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(WriteFile(folder_ / fmt::format("n{}.pgm", i),
+                          "P5\n32 16\n255\n" + std::string(32 * 16, 'a')));
+  }
+  const auto source = OpenFfmpegSource((folder_ / "n%d.pgm").string());
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE((*source)->Next().value());
+  EXPECT_FALSE((*source)->Next().value());
+}
+
 TEST_F(FfmpegSourceTest, ProblemsAreSaid) {
   const auto missing = OpenFfmpegSource((folder_ / "none.mp4").string());
   ASSERT_FALSE(missing);
