@@ -25,6 +25,21 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPicturePatience{30};
 // FFmpeg asks at least so often whether to give up; a longer time is one that we did not run in.
 constexpr std::chrono::seconds kPaused{2};
+// A camera is asked so often for its next picture.
+constexpr std::chrono::milliseconds kCameraPoll{1};
+
+// 0: unknown.
+double NominalFps(AVFormatContext& demuxer, AVStream& stream) {
+  const double guess = av_q2d(av_guess_frame_rate(&demuxer, &stream, nullptr));
+  // The clock of a stream's times is what FFmpeg guesses for pictures that come as they please, as
+  // in WebM; for cameras it guesses nothing.
+  const bool clock_rate = std::abs(guess * av_q2d(stream.time_base) - 1) < 1e-9;
+  const bool likely = guess > 0 && guess <= 240;
+  if (likely && !clock_rate) return guess;
+  const double average = av_q2d(stream.avg_frame_rate);  // NaN: unknown
+  if (average > 0 && average <= 1000) return average;
+  return likely ? guess : 0;
+}
 
 class FfmpegSource final : public FrameSource {
  public:
@@ -177,8 +192,8 @@ class FfmpegSource final : public FrameSource {
                      name_, -turn);
       }
     }
-    double fps = av_q2d(av_guess_frame_rate(demuxer_.get(), &stream, nullptr));
-    if (!(fps > 0 && fps <= 1000)) {
+    double fps = NominalFps(*demuxer_, stream);
+    if (fps <= 0) {
       fps = 25;
       spdlog::info("{}: no frame rate given; taken as {}", name_, fps);
     }

@@ -92,6 +92,35 @@ class FfmpegSourceTest : public testing::Test {
     return path.string();
   }
 
+  // Matroska that says no rate: pictures of one colour at these times, in ms.
+  std::string Matroska(const std::vector<int64_t>& times) {
+    const std::string path = (folder_ / "rateless.mkv").string();
+    AVFormatContext* file = nullptr;
+    EXPECT_GE(avformat_alloc_output_context2(&file, nullptr, "matroska", path.c_str()), 0);
+    AVStream* stream = avformat_new_stream(file, nullptr);
+    AVCodecParameters& video = *stream->codecpar;
+    video.codec_type = AVMEDIA_TYPE_VIDEO;
+    video.codec_id = AV_CODEC_ID_RAWVIDEO;
+    video.format = AV_PIX_FMT_YUV420P;
+    video.codec_tag = avcodec_pix_fmt_to_codec_tag(AV_PIX_FMT_YUV420P);
+    video.width = 48;
+    video.height = 32;
+    EXPECT_GE(avio_open(&file->pb, path.c_str(), AVIO_FLAG_WRITE), 0);
+    EXPECT_GE(avformat_write_header(file, nullptr), 0);
+    for (const int64_t time : times) {
+      FfmpegPtr<AVPacket> packet(av_packet_alloc());
+      EXPECT_EQ(av_new_packet(packet.get(), 48 * 32 * 3 / 2), 0);
+      std::fill_n(packet->data, packet->size, uint8_t{99});
+      packet->pts = packet->dts = time;
+      packet->flags |= AV_PKT_FLAG_KEY;
+      EXPECT_GE(av_write_frame(file, packet.get()), 0);
+    }
+    av_write_trailer(file);
+    avio_closep(&file->pb);
+    avformat_free_context(file);
+    return path;
+  }
+
   std::unique_ptr<StallingSender> SendThreeFrames() {
     return std::make_unique<StallingSender>(
         ReadFile(RawVideo(48, 32, 3, "C420jpeg", 24, 16)).value());
@@ -202,6 +231,21 @@ TEST_F(FfmpegSourceTest, ChoosesFramesAndShrinks) {
     EXPECT_EQ((*frame)->y().At(4, 3), (sum + 2) / 4);
   }
   EXPECT_EQ((*source)->Next().value(), std::nullopt);
+}
+
+// The milliseconds in which a file counts are no frame rate: nothing would keep up with 1000 Hz.
+TEST_F(FfmpegSourceTest, TheClockOfAFileIsNotItsRate) {
+  std::vector<int64_t> times;
+  for (int64_t i = 0, time = 0; i < 40; ++i) times.push_back(time += 5 + i * i * 7 % 31);
+  auto source = OpenFfmpegSource(Matroska(times));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_GE((*source)->info().fps, 10);
+  EXPECT_LE((*source)->info().fps, 100);
+  for (const int64_t time : times) {
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ((*frame)->pts, (time - times[0]) * 1000);
+  }
 }
 
 TEST_F(FfmpegSourceTest, UnsaidMatrixFollowsTheSize) {
