@@ -57,8 +57,9 @@ class FfmpegSource final : public FrameSource {
   Status Open(const SourceLocation& location) {
     // Our own errors and log lines say what happened; FFmpeg's would come on top.
     av_log_set_level(AV_LOG_FATAL);
+    const bool camera = location.kind == SourceLocation::Kind::kCamera;
     const AVInputFormat* format = nullptr;
-    if (location.kind == SourceLocation::Kind::kCamera) {
+    if (camera) {
       avdevice_register_all();
       format = av_find_input_format("video4linux2");
     }
@@ -66,6 +67,8 @@ class FfmpegSource final : public FrameSource {
     if (context == nullptr) return Fail("out of memory");
     context->interrupt_callback = {&FfmpegSource::IsOver, this};
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
+    // Else FFmpeg waits for a camera's pictures in the kernel, and asks nobody whether to go on.
+    if (camera) context->flags |= AVFMT_FLAG_NONBLOCK;
     Wait();
     AVDictionary* settings = nullptr;
     // A picture that is there is meant itself, whatever its name looks like.
@@ -83,7 +86,8 @@ class FfmpegSource final : public FrameSource {
     demuxer_.reset(context);
     opened_ = true;
     Wait();
-    if (code = avformat_find_stream_info(context, nullptr); code < 0) {
+    // A camera's driver has said it all; FFmpeg would ask for pictures without a pause.
+    if (code = camera ? 0 : avformat_find_stream_info(context, nullptr); code < 0) {
       return Fail("cannot read {}: {}", name_, Reason(code));
     }
     const AVCodec* codec = nullptr;
@@ -225,10 +229,12 @@ class FfmpegSource final : public FrameSource {
         return Fail("{} sent no picture that can be decoded for {} s", name_,
                     kPicturePatience.count());
       }
-      Wait();
-      code = av_read_frame(demuxer_.get(), packet_.get());
-      if (code == AVERROR(EAGAIN)) continue;
+      code = ReadPacket();
       if (Stopped()) return false;
+      if (code == AVERROR_INVALIDDATA && (demuxer_->flags & AVFMT_FLAG_NONBLOCK) != 0) {
+        ReportDamage();  // a camera's picture that is cut short, as many begin with
+        continue;
+      }
       if (code == AVERROR_EOF && !late_) {  // some formats end where they are given up
         avcodec_send_packet(decoder_.get(), nullptr);
         continue;
@@ -239,6 +245,17 @@ class FfmpegSource final : public FrameSource {
         ReportDamage();
       }
       av_packet_unref(packet_.get());
+    }
+  }
+
+  // The next packet of any stream, into packet_; an error of FFmpeg's.
+  int ReadPacket() {
+    Wait();
+    while (true) {
+      const int code = av_read_frame(demuxer_.get(), packet_.get());
+      if (code != AVERROR(EAGAIN)) return code;
+      if (IsOver(this) != 0) return AVERROR_EXIT;
+      std::this_thread::sleep_for(kCameraPoll);
     }
   }
 
