@@ -14,6 +14,7 @@ extern "C" {
 
 #include "stac/base/log.h"
 #include "stac/capture/ffmpeg_internal.h"
+#include "stac/capture/fifo_input.h"
 #include "stac/capture/picture_times.h"
 #include "stac/capture/source_location.h"
 
@@ -48,7 +49,7 @@ class FfmpegSource final : public FrameSource {
     options_.frame_step = std::max(options_.frame_step, 1);
     info_.name = location.short_name;
     info_.live = location.live;
-    may_stall_ = location.live || location.url;
+    may_stall_ = location.live || location.url || location.kind == SourceLocation::Kind::kFifo;
   }
 
   // FFmpeg asks IsOver while it closes, too, when most of the demuxer is gone.
@@ -69,6 +70,15 @@ class FfmpegSource final : public FrameSource {
     if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
     // Else FFmpeg waits for a camera's pictures in the kernel, and asks nobody whether to go on.
     if (camera) context->flags |= AVFMT_FLAG_NONBLOCK;
+    if (location.kind == SourceLocation::Kind::kFifo) {
+      auto fifo = FifoInput::Open(location.path, [this] { return IsFifoOver(); });
+      if (!fifo) {
+        avformat_free_context(context);
+        return tl::unexpected<Error>(std::move(fifo).error());
+      }
+      fifo_ = std::move(*fifo);
+      context->pb = fifo_->bytes();
+    }
     Wait();
     AVDictionary* settings = nullptr;
     // A picture that is there is meant itself, whatever its name looks like.
@@ -171,6 +181,11 @@ class FfmpegSource final : public FrameSource {
     }
     if (source->may_stall_ && now > source->deadline_) source->late_ = true;
     return source->late_ || source->Stopped() ? 1 : 0;
+  }
+  bool IsFifoOver() {
+    if (fifo_->began()) return IsOver(this) != 0;
+    Wait();  // whoever is going to write to it may take his time
+    return Stopped();
   }
   bool Stopped() const { return interrupted_ || (options_.stop != nullptr && *options_.stop); }
   void Wait() {
@@ -288,7 +303,8 @@ class FfmpegSource final : public FrameSource {
   SteadyClock::time_point picture_deadline_;
   bool may_stall_ = false;  // somebody sends, who may stop without a word
   std::atomic<bool> interrupted_{false};
-  std::atomic<bool> late_{false};  // nothing came in time
+  std::atomic<bool> late_{false};    // nothing came in time
+  std::unique_ptr<FifoInput> fifo_;  // read by demuxer_, where it is one
   FfmpegPtr<AVFormatContext> demuxer_;
   FfmpegPtr<AVCodecContext> decoder_;
   FfmpegPtr<AVPacket> packet_;
