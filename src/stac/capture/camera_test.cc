@@ -141,6 +141,7 @@ TEST(CameraTest, InterruptEndsANextThatWaits) {
   ASSERT_TRUE(source) << source.error().message;
   ASSERT_TRUE((*source)->Next().value());
   auto next = std::async(std::launch::async, [&] { return (*source)->Next(); });
+  EXPECT_EQ(next.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
   (*source)->Interrupt();
   EXPECT_EQ(next.get().value(), std::nullopt);
 }

@@ -82,6 +82,7 @@ TEST_F(FifoInputTest, InterruptEndsANextThatWaits) {
   ASSERT_TRUE(source) << source.error().message;
   for (int i = 0; i < 3; ++i) ASSERT_TRUE((*source)->Next().value());
   auto next = std::async(std::launch::async, [&] { return (*source)->Next(); });
+  EXPECT_EQ(next.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
   (*source)->Interrupt();
   EXPECT_EQ(next.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   CloseWriter();
