@@ -3,12 +3,14 @@
 extern "C" {
 #include <libavdevice/avdevice.h>
 #include <libavutil/display.h>
+#include <libavutil/time.h>
 }
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -96,9 +98,15 @@ class FfmpegSource final : public FrameSource {
     demuxer_.reset(context);
     opened_ = true;
     Wait();
-    // A camera's driver has said it all; FFmpeg would ask for pictures without a pause.
-    if (code = camera ? 0 : avformat_find_stream_info(context, nullptr); code < 0) {
-      return Fail("cannot read {}: {}", name_, Reason(code));
+    // Pictures in an HTTP answer without an end, as of an IP camera: their times are made up.
+    times_of_arrival_ = location.url && std::string_view(context->iformat->name) == "mpjpeg";
+    info_.live |= times_of_arrival_;
+    // A camera's driver has said it all; FFmpeg would ask for pictures without a pause. And to
+    // guess a rate from made up times it would wait for twenty pictures.
+    if (!camera && !times_of_arrival_) {
+      if (code = avformat_find_stream_info(context, nullptr); code < 0) {
+        return Fail("cannot read {}: {}", name_, Reason(code));
+      }
     }
     const AVCodec* codec = nullptr;
     stream_index_ = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
@@ -109,6 +117,7 @@ class FfmpegSource final : public FrameSource {
       if (static_cast<int>(i) != stream_index_) context->streams[i]->discard = AVDISCARD_ALL;
     }
     AVStream* stream = context->streams[stream_index_];
+    time_base_ = times_of_arrival_ ? AVRational{1, 1'000'000} : stream->time_base;
     decoder_.reset(avcodec_alloc_context3(codec));
     packet_.reset(av_packet_alloc());
     picture_.reset(av_frame_alloc());
@@ -268,6 +277,7 @@ class FfmpegSource final : public FrameSource {
     Wait();
     while (true) {
       const int code = av_read_frame(demuxer_.get(), packet_.get());
+      if (code == 0 && times_of_arrival_) packet_->pts = packet_->dts = av_gettime_relative();
       if (code != AVERROR(EAGAIN)) return code;
       if (IsOver(this) != 0) return AVERROR_EXIT;
       std::this_thread::sleep_for(kCameraPoll);
@@ -283,8 +293,7 @@ class FfmpegSource final : public FrameSource {
   Micros TimeOf(const AVFrame& picture) {
     std::optional<Micros> stamp;
     if (picture.best_effort_timestamp != AV_NOPTS_VALUE) {
-      stamp = av_rescale_q(picture.best_effort_timestamp,
-                           demuxer_->streams[stream_index_]->time_base, {1, 1'000'000});
+      stamp = av_rescale_q(picture.best_effort_timestamp, time_base_, {1, 1'000'000});
     }
     const bool jumped_before = times_.jumped();
     const Micros time = times_.Next(stamp);
@@ -312,7 +321,9 @@ class FfmpegSource final : public FrameSource {
   bool picture_waits_ = false;  // picture_ is decoded and not yet delivered
   std::optional<PictureConverter> converter_;
   int stream_index_ = -1;
-  int64_t decoded_ = 0;  // pictures delivered or skipped
+  AVRational time_base_{0, 1};     // of the pictures' times
+  bool times_of_arrival_ = false;  // in place of those that they come with
+  int64_t decoded_ = 0;            // pictures delivered or skipped
   int64_t delivered_ = 0;
   PictureTimes times_;
   bool damage_reported_ = false;

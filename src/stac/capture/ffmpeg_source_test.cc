@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <functional>
 #include <future>
 #include <random>
 #include <thread>
@@ -55,6 +56,34 @@ class StallingSender {
   std::string url_;
   std::thread sender_;
 };
+
+// A picture of noise, some 700 bytes.
+std::string NoisyJpeg() {
+  FfmpegPtr<AVFrame> picture(av_frame_alloc());
+  picture->format = AV_PIX_FMT_YUVJ420P;
+  picture->width = 32;
+  picture->height = 16;
+  EXPECT_EQ(av_frame_get_buffer(picture.get(), 0), 0);
+  std::mt19937 random(1);
+  for (int p = 0; p < 3; ++p) {
+    for (int y = 0; y < (p == 0 ? 16 : 8); ++y) {
+      uint8_t* row = picture->data[p] + y * picture->linesize[p];
+      std::generate_n(row, p == 0 ? 32 : 16, std::ref(random));
+    }
+  }
+  const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
+  FfmpegPtr<AVCodecContext> encoder(avcodec_alloc_context3(codec));
+  encoder->width = 32;
+  encoder->height = 16;
+  encoder->pix_fmt = AV_PIX_FMT_YUVJ420P;
+  encoder->time_base = {1, 25};
+  FfmpegPtr<AVPacket> packet(av_packet_alloc());
+  EXPECT_EQ(avcodec_open2(encoder.get(), codec, nullptr), 0);
+  EXPECT_EQ(avcodec_send_frame(encoder.get(), picture.get()), 0);
+  EXPECT_EQ(avcodec_send_frame(encoder.get(), nullptr), 0);
+  EXPECT_EQ(avcodec_receive_packet(encoder.get(), packet.get()), 0);
+  return {packet->data, packet->data + packet->size};
+}
 
 class FfmpegSourceTest : public testing::Test {
  protected:
@@ -343,6 +372,35 @@ TEST_F(FfmpegSourceTest, AUrlThatSendsSlowlyIsNone) {
     const auto next = (*source)->Next();
     ASSERT_TRUE(next) << next.error().message;
     EXPECT_TRUE(*next);
+  }
+}
+
+// As IP cameras send it. FFmpeg would make up 25 pictures a second.
+TEST_F(FfmpegSourceTest, MotionJpegOverHttpIsLive) {
+  const std::string jpeg = NoisyJpeg();
+  std::string parts;
+  for (int i = 0; i < 5; ++i) {
+    parts += fmt::format("--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n{}\r\n",
+                         jpeg.size(), jpeg);
+  }
+  const size_t one = parts.size() / 5;
+  const std::string answer =
+      "HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n" + parts;
+  // FFmpeg reads 2 KiB before it looks at them, so three pictures come at once; the others take
+  // 50 ms for each 100 bytes.
+  const StallingSender sender(Bytes(answer.begin(), answer.end()), answer.size() - 2 * one);
+  auto source = OpenFfmpegSource("http" + sender.url().substr(3));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_TRUE((*source)->info().live);
+  EXPECT_EQ((*source)->info().frame_count, -1);
+  Micros last = -1;
+  for (int i = 0; i < 5; ++i) {
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    if (i >= 3) {
+      EXPECT_GT((*frame)->pts - last, 150'000);
+    }
+    last = (*frame)->pts;
   }
 }
 
