@@ -88,7 +88,11 @@ Result<std::vector<Picture>> ListPictures(const fs::path& given) {
   const auto walk = [&pictures](auto begin, auto&& keep, std::error_code& status) {
     for (auto it = std::move(begin); !status && it != decltype(it)(); it.increment(status)) {
       std::error_code ignored;
-      if (it->is_regular_file(ignored) && keep(it->path())) pictures.push_back({it->path()});
+      // macOS leaves ._a.png beside a.png, which is no picture.
+      const bool hidden = it->path().filename().native().starts_with('.');
+      if (!hidden && it->is_regular_file(ignored) && keep(it->path())) {
+        pictures.push_back({it->path()});
+      }
     }
   };
   walk(

@@ -179,6 +179,18 @@ TEST_F(ImageFolderTest, TurnedPicturesAreSaidOnce) {
   EXPECT_EQ(log.str().find("c.jpg"), std::string::npos);
 }
 
+TEST_F(ImageFolderTest, HiddenFilesAreNoPictures) {
+  Picture("plain/a.png", 1);
+  ASSERT_TRUE(WriteFile(root_ / "plain/._a.png", "what macOS leaves behind"));
+  Picture("leftImg8bit/ulm/ulm_1_leftImg8bit.png", 1);
+  ASSERT_TRUE(WriteFile(root_ / "leftImg8bit/ulm/._ulm_1_leftImg8bit.png", "the same"));
+  for (const char* folder : {"plain", "leftImg8bit"}) {
+    auto source = OpenImageFolder(root_ / folder);
+    ASSERT_TRUE(source) << source.error().message;
+    EXPECT_EQ((*source)->info().frame_count, 1);
+  }
+}
+
 TEST_F(ImageFolderTest, WrongLabelsAreLeftOut) {
   Picture("images/a.png", 50);
   Picture("images/b.png", 50);
