@@ -58,6 +58,76 @@ class FfmpegSource final : public FrameSource {
   ~FfmpegSource() override { opened_ = false; }
 
   Status Open(const SourceLocation& location) {
+    STAC_RETURN_IF_ERROR(OpenDemuxer(location));
+    AVFormatContext* context = demuxer_.get();
+    const AVCodec* codec = nullptr;
+    stream_index_ = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
+    if (stream_index_ < 0 || codec == nullptr) {
+      return Fail("{} holds no video that can be decoded", name_);
+    }
+    for (unsigned i = 0; i < context->nb_streams; ++i) {
+      if (static_cast<int>(i) != stream_index_) context->streams[i]->discard = AVDISCARD_ALL;
+    }
+    AVStream* stream = context->streams[stream_index_];
+    time_base_ = times_of_arrival_ ? AVRational{1, 1'000'000} : stream->time_base;
+    decoder_.reset(avcodec_alloc_context3(codec));
+    packet_.reset(av_packet_alloc());
+    picture_.reset(av_frame_alloc());
+    if (decoder_ == nullptr || packet_ == nullptr || picture_ == nullptr) {
+      return Fail("out of memory");
+    }
+    int code = avcodec_parameters_to_context(decoder_.get(), stream->codecpar);
+    if (code < 0) {
+      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
+    }
+    decoder_->max_pixels = int64_t{16384} * 16384;
+    decoder_->thread_count =
+        static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
+    // Frame threads hold pictures back, which a live source cannot afford.
+    decoder_->thread_type = info_.live ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
+    if (info_.live) decoder_->flags |= AV_CODEC_FLAG_LOW_DELAY;
+    if (code = avcodec_open2(decoder_.get(), codec, nullptr); code < 0) {
+      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
+    }
+
+    // What the stream says about itself may be wrong; the first picture is not.
+    STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
+    if (!picture_waits_ && Stopped()) return Fail("opening {} was interrupted", name_);
+    if (!picture_waits_) return Fail("{} holds no picture that can be decoded", name_);
+    STAC_ASSIGN_OR_RETURN(converter_, PictureConverter::For(*picture_, name_));
+    FillInfo(*stream);
+    const bool may_jump = info_.live || (context->iformat->flags & AVFMT_TS_DISCONT) != 0;
+    times_ = PictureTimes(std::max<Micros>(std::llround(1e6 / info_.fps), 1), may_jump);
+    return OkStatus();
+  }
+
+  const SourceInfo& info() const override { return info_; }
+  void Interrupt() override { interrupted_ = true; }
+
+  Result<std::optional<Frame>> Next() override {
+    if (options_.max_frames >= 0 && delivered_ >= options_.max_frames) return std::nullopt;
+    const int64_t wanted = options_.first_frame + delivered_ * options_.frame_step;
+    for (;; ++decoded_) {
+      if (!picture_waits_) {
+        STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
+        if (!picture_waits_) return std::nullopt;
+      }
+      if (decoded_ >= wanted) break;
+      picture_waits_ = false;
+    }
+    picture_waits_ = false;
+    ++decoded_;
+    const Micros time = TimeOf(*picture_);
+    Result<Frame> converted = converter_->Convert(*picture_);
+    if (!converted) return Fail("{}: {}", name_, converted.error().message);
+    Frame frame = ShrinkFrame(*converted, {info_.width, info_.height});
+    frame.id = static_cast<FrameId>(delivered_++);
+    frame.pts = time;
+    return frame;
+  }
+
+ private:
+  Status OpenDemuxer(const SourceLocation& location) {
     // Our own errors and log lines say what happened; FFmpeg's would come on top.
     av_log_set_level(AV_LOG_FATAL);
     const bool camera = location.kind == SourceLocation::Kind::kCamera;
@@ -108,72 +178,9 @@ class FfmpegSource final : public FrameSource {
         return Fail("cannot read {}: {}", name_, Reason(code));
       }
     }
-    const AVCodec* codec = nullptr;
-    stream_index_ = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
-    if (stream_index_ < 0 || codec == nullptr) {
-      return Fail("{} holds no video that can be decoded", name_);
-    }
-    for (unsigned i = 0; i < context->nb_streams; ++i) {
-      if (static_cast<int>(i) != stream_index_) context->streams[i]->discard = AVDISCARD_ALL;
-    }
-    AVStream* stream = context->streams[stream_index_];
-    time_base_ = times_of_arrival_ ? AVRational{1, 1'000'000} : stream->time_base;
-    decoder_.reset(avcodec_alloc_context3(codec));
-    packet_.reset(av_packet_alloc());
-    picture_.reset(av_frame_alloc());
-    if (decoder_ == nullptr || packet_ == nullptr || picture_ == nullptr) {
-      return Fail("out of memory");
-    }
-    if (code = avcodec_parameters_to_context(decoder_.get(), stream->codecpar); code < 0) {
-      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
-    }
-    decoder_->max_pixels = int64_t{16384} * 16384;
-    decoder_->thread_count =
-        static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
-    // Frame threads hold pictures back, which a live source cannot afford.
-    decoder_->thread_type = info_.live ? FF_THREAD_SLICE : FF_THREAD_FRAME | FF_THREAD_SLICE;
-    if (info_.live) decoder_->flags |= AV_CODEC_FLAG_LOW_DELAY;
-    if (code = avcodec_open2(decoder_.get(), codec, nullptr); code < 0) {
-      return Fail("cannot decode {}: {}", name_, FfmpegError(code));
-    }
-
-    // What the stream says about itself may be wrong; the first picture is not.
-    STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
-    if (!picture_waits_ && Stopped()) return Fail("opening {} was interrupted", name_);
-    if (!picture_waits_) return Fail("{} holds no picture that can be decoded", name_);
-    STAC_ASSIGN_OR_RETURN(converter_, PictureConverter::For(*picture_, name_));
-    FillInfo(*stream);
-    const bool may_jump = info_.live || (context->iformat->flags & AVFMT_TS_DISCONT) != 0;
-    times_ = PictureTimes(std::max<Micros>(std::llround(1e6 / info_.fps), 1), may_jump);
     return OkStatus();
   }
 
-  const SourceInfo& info() const override { return info_; }
-  void Interrupt() override { interrupted_ = true; }
-
-  Result<std::optional<Frame>> Next() override {
-    if (options_.max_frames >= 0 && delivered_ >= options_.max_frames) return std::nullopt;
-    const int64_t wanted = options_.first_frame + delivered_ * options_.frame_step;
-    for (;; ++decoded_) {
-      if (!picture_waits_) {
-        STAC_ASSIGN_OR_RETURN(picture_waits_, Decode());
-        if (!picture_waits_) return std::nullopt;
-      }
-      if (decoded_ >= wanted) break;
-      picture_waits_ = false;
-    }
-    picture_waits_ = false;
-    ++decoded_;
-    const Micros time = TimeOf(*picture_);
-    Result<Frame> converted = converter_->Convert(*picture_);
-    if (!converted) return Fail("{}: {}", name_, converted.error().message);
-    Frame frame = ShrinkFrame(*converted, {info_.width, info_.height});
-    frame.id = static_cast<FrameId>(delivered_++);
-    frame.pts = time;
-    return frame;
-  }
-
- private:
   // Whether FFmpeg is to give up what it waits for.
   static int IsOver(void* self) {
     auto* source = static_cast<FfmpegSource*>(self);
