@@ -3,19 +3,22 @@
 extern "C" {
 #include <libavdevice/avdevice.h>
 #include <libavutil/display.h>
+#include <libavutil/time.h>
 }
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
+#include <string_view>
 #include <thread>
 #include <utility>
 
 #include "stac/base/log.h"
 #include "stac/capture/ffmpeg_internal.h"
+#include "stac/capture/fifo_input.h"
 #include "stac/capture/picture_times.h"
+#include "stac/capture/source_location.h"
 
 namespace stac {
 namespace {
@@ -25,69 +28,38 @@ using SteadyClock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPicturePatience{30};
 // FFmpeg asks at least so often whether to give up; a longer time is one that we did not run in.
 constexpr std::chrono::seconds kPaused{2};
+// A camera is asked so often for its next picture.
+constexpr std::chrono::milliseconds kCameraPoll{1};
 
-// Sources that set their own pace.
-bool IsLive(const std::string& location) {
-  for (const char* start :
-       {"rtsp://", "rtsps://", "rtmp://", "rtp://", "udp://", "srt://", "/dev/video"}) {
-    if (location.starts_with(start)) return true;
-  }
-  return false;
-}
-
-// What to call a source in logs and errors: URLs without user, password and query.
-std::string ShownName(const std::string& location) {
-  const size_t scheme = location.find("://");
-  if (scheme == std::string::npos) return location;
-  const size_t host = scheme + 3;
-  const size_t host_end = std::min(location.find_first_of("/?#", host), location.size());
-  const size_t at = location.rfind('@', host_end);
-  const size_t start = at == std::string::npos || at < host || at >= host_end ? host : at + 1;
-  return location.substr(start,
-                         std::min(location.find_first_of("?#", start), location.size()) - start);
+// 0: unknown.
+double NominalFps(AVFormatContext& demuxer, AVStream& stream) {
+  const double guess = av_q2d(av_guess_frame_rate(&demuxer, &stream, nullptr));
+  // The clock of a stream's times is what FFmpeg guesses for pictures that come as they please, as
+  // in WebM; for cameras it guesses nothing.
+  const bool clock_rate = std::abs(guess * av_q2d(stream.time_base) - 1) < 1e-9;
+  const bool likely = guess > 0 && guess <= 240;
+  if (likely && !clock_rate) return guess;
+  const double average = av_q2d(stream.avg_frame_rate);  // NaN: unknown
+  if (average > 0 && average <= 1000) return average;
+  return likely ? guess : 0;
 }
 
 class FfmpegSource final : public FrameSource {
  public:
-  FfmpegSource(const std::string& location, const SourceOptions& options)
-      : options_(options), name_(ShownName(location)) {
+  FfmpegSource(const SourceLocation& location, const SourceOptions& options)
+      : options_(options), name_(location.shown) {
     options_.frame_step = std::max(options_.frame_step, 1);
-    info_.name = location.find("://") == std::string::npos
-                     ? std::filesystem::path(location).stem().string()
-                     : name_;
-    info_.live = IsLive(location);
-    may_stall_ = info_.live || location.find("://") != std::string::npos;
+    info_.name = location.short_name;
+    info_.live = location.live;
+    may_stall_ = location.live || location.url || location.kind == SourceLocation::Kind::kFifo;
   }
 
   // FFmpeg asks IsOver while it closes, too, when most of the demuxer is gone.
   ~FfmpegSource() override { opened_ = false; }
 
-  Status Open(const std::string& location) {
-    // Our own errors and log lines say what happened; FFmpeg's would come on top.
-    av_log_set_level(AV_LOG_FATAL);
-    const AVInputFormat* format = nullptr;
-    if (location.starts_with("/dev/video")) {
-      avdevice_register_all();
-      format = av_find_input_format("video4linux2");
-    }
-    AVFormatContext* context = avformat_alloc_context();
-    if (context == nullptr) return Fail("out of memory");
-    context->interrupt_callback = {&FfmpegSource::IsOver, this};
-    if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
-    Wait();
-    // On failure this frees the context.
-    int code = avformat_open_input(&context, location.c_str(), format, nullptr);
-    if (code < 0) {
-      if (Stopped()) return Fail("opening {} was interrupted", name_);
-      return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
-                  name_, Reason(code));
-    }
-    demuxer_.reset(context);
-    opened_ = true;
-    Wait();
-    if (code = avformat_find_stream_info(context, nullptr); code < 0) {
-      return Fail("cannot read {}: {}", name_, Reason(code));
-    }
+  Status Open(const SourceLocation& location) {
+    STAC_RETURN_IF_ERROR(OpenDemuxer(location));
+    AVFormatContext* context = demuxer_.get();
     const AVCodec* codec = nullptr;
     stream_index_ = av_find_best_stream(context, AVMEDIA_TYPE_VIDEO, -1, -1, &codec, 0);
     if (stream_index_ < 0 || codec == nullptr) {
@@ -97,13 +69,15 @@ class FfmpegSource final : public FrameSource {
       if (static_cast<int>(i) != stream_index_) context->streams[i]->discard = AVDISCARD_ALL;
     }
     AVStream* stream = context->streams[stream_index_];
+    time_base_ = times_of_arrival_ ? AVRational{1, 1'000'000} : stream->time_base;
     decoder_.reset(avcodec_alloc_context3(codec));
     packet_.reset(av_packet_alloc());
     picture_.reset(av_frame_alloc());
     if (decoder_ == nullptr || packet_ == nullptr || picture_ == nullptr) {
       return Fail("out of memory");
     }
-    if (code = avcodec_parameters_to_context(decoder_.get(), stream->codecpar); code < 0) {
+    int code = avcodec_parameters_to_context(decoder_.get(), stream->codecpar);
+    if (code < 0) {
       return Fail("cannot decode {}: {}", name_, FfmpegError(code));
     }
     decoder_->max_pixels = int64_t{16384} * 16384;
@@ -153,6 +127,60 @@ class FfmpegSource final : public FrameSource {
   }
 
  private:
+  Status OpenDemuxer(const SourceLocation& location) {
+    // Our own errors and log lines say what happened; FFmpeg's would come on top.
+    av_log_set_level(AV_LOG_FATAL);
+    const bool camera = location.kind == SourceLocation::Kind::kCamera;
+    const AVInputFormat* format = nullptr;
+    if (camera) {
+      avdevice_register_all();
+      format = av_find_input_format("video4linux2");
+    }
+    AVFormatContext* context = avformat_alloc_context();
+    if (context == nullptr) return Fail("out of memory");
+    context->interrupt_callback = {&FfmpegSource::IsOver, this};
+    if (info_.live) context->flags |= AVFMT_FLAG_NOBUFFER;
+    // Else FFmpeg waits for a camera's pictures in the kernel, and asks nobody whether to go on.
+    if (camera) context->flags |= AVFMT_FLAG_NONBLOCK;
+    if (location.kind == SourceLocation::Kind::kFifo) {
+      auto fifo = FifoInput::Open(location.path, [this] { return IsFifoOver(); });
+      if (!fifo) {
+        avformat_free_context(context);
+        return tl::unexpected<Error>(std::move(fifo).error());
+      }
+      fifo_ = std::move(*fifo);
+      context->pb = fifo_->bytes();
+    }
+    Wait();
+    AVDictionary* settings = nullptr;
+    // A picture that is there is meant itself, whatever its name looks like.
+    if (location.kind == SourceLocation::Kind::kFile) {
+      av_dict_set(&settings, "pattern_type", "none", 0);
+    }
+    // On failure this frees the context.
+    int code = avformat_open_input(&context, location.path.c_str(), format, &settings);
+    av_dict_free(&settings);
+    if (code < 0) {
+      if (Stopped()) return Fail("opening {} was interrupted", name_);
+      return Fail("cannot open {}: {}; give a video file, a URL or a camera that FFmpeg can read",
+                  name_, Reason(code));
+    }
+    demuxer_.reset(context);
+    opened_ = true;
+    Wait();
+    // Pictures in an HTTP answer without an end, as of an IP camera: their times are made up.
+    times_of_arrival_ = location.url && std::string_view(context->iformat->name) == "mpjpeg";
+    info_.live |= times_of_arrival_;
+    // A camera's driver has said it all; FFmpeg would ask for pictures without a pause. And to
+    // guess a rate from made up times it would wait for twenty pictures.
+    if (!camera && !times_of_arrival_) {
+      if (code = avformat_find_stream_info(context, nullptr); code < 0) {
+        return Fail("cannot read {}: {}", name_, Reason(code));
+      }
+    }
+    return OkStatus();
+  }
+
   // Whether FFmpeg is to give up what it waits for.
   static int IsOver(void* self) {
     auto* source = static_cast<FfmpegSource*>(self);
@@ -169,6 +197,11 @@ class FfmpegSource final : public FrameSource {
     }
     if (source->may_stall_ && now > source->deadline_) source->late_ = true;
     return source->late_ || source->Stopped() ? 1 : 0;
+  }
+  bool IsFifoOver() {
+    if (fifo_->began()) return IsOver(this) != 0;
+    Wait();  // whoever is going to write to it may take his time
+    return Stopped();
   }
   bool Stopped() const { return interrupted_ || (options_.stop != nullptr && *options_.stop); }
   void Wait() {
@@ -194,8 +227,8 @@ class FfmpegSource final : public FrameSource {
                      name_, -turn);
       }
     }
-    double fps = av_q2d(av_guess_frame_rate(demuxer_.get(), &stream, nullptr));
-    if (!(fps > 0 && fps <= 1000)) {
+    double fps = NominalFps(*demuxer_, stream);
+    if (fps <= 0) {
       fps = 25;
       spdlog::info("{}: no frame rate given; taken as {}", name_, fps);
     }
@@ -227,10 +260,12 @@ class FfmpegSource final : public FrameSource {
         return Fail("{} sent no picture that can be decoded for {} s", name_,
                     kPicturePatience.count());
       }
-      Wait();
-      code = av_read_frame(demuxer_.get(), packet_.get());
-      if (code == AVERROR(EAGAIN)) continue;
+      code = ReadPacket();
       if (Stopped()) return false;
+      if (code == AVERROR_INVALIDDATA && (demuxer_->flags & AVFMT_FLAG_NONBLOCK) != 0) {
+        ReportDamage();  // a camera's picture that is cut short, as many begin with
+        continue;
+      }
       if (code == AVERROR_EOF && !late_) {  // some formats end where they are given up
         avcodec_send_packet(decoder_.get(), nullptr);
         continue;
@@ -244,6 +279,18 @@ class FfmpegSource final : public FrameSource {
     }
   }
 
+  // The next packet of any stream, into packet_; an error of FFmpeg's.
+  int ReadPacket() {
+    Wait();
+    while (true) {
+      const int code = av_read_frame(demuxer_.get(), packet_.get());
+      if (code == 0 && times_of_arrival_) packet_->pts = packet_->dts = av_gettime_relative();
+      if (code != AVERROR(EAGAIN)) return code;
+      if (IsOver(this) != 0) return AVERROR_EXIT;
+      std::this_thread::sleep_for(kCameraPoll);
+    }
+  }
+
   void ReportDamage() {
     if (!damage_reported_) spdlog::warn("{}: damaged data is skipped", name_);
     damage_reported_ = true;
@@ -253,8 +300,7 @@ class FfmpegSource final : public FrameSource {
   Micros TimeOf(const AVFrame& picture) {
     std::optional<Micros> stamp;
     if (picture.best_effort_timestamp != AV_NOPTS_VALUE) {
-      stamp = av_rescale_q(picture.best_effort_timestamp,
-                           demuxer_->streams[stream_index_]->time_base, {1, 1'000'000});
+      stamp = av_rescale_q(picture.best_effort_timestamp, time_base_, {1, 1'000'000});
     }
     const bool jumped_before = times_.jumped();
     const Micros time = times_.Next(stamp);
@@ -273,7 +319,8 @@ class FfmpegSource final : public FrameSource {
   SteadyClock::time_point picture_deadline_;
   bool may_stall_ = false;  // somebody sends, who may stop without a word
   std::atomic<bool> interrupted_{false};
-  std::atomic<bool> late_{false};  // nothing came in time
+  std::atomic<bool> late_{false};    // nothing came in time
+  std::unique_ptr<FifoInput> fifo_;  // read by demuxer_, where it is one
   FfmpegPtr<AVFormatContext> demuxer_;
   FfmpegPtr<AVCodecContext> decoder_;
   FfmpegPtr<AVPacket> packet_;
@@ -281,7 +328,9 @@ class FfmpegSource final : public FrameSource {
   bool picture_waits_ = false;  // picture_ is decoded and not yet delivered
   std::optional<PictureConverter> converter_;
   int stream_index_ = -1;
-  int64_t decoded_ = 0;  // pictures delivered or skipped
+  AVRational time_base_{0, 1};     // of the pictures' times
+  bool times_of_arrival_ = false;  // in place of those that they come with
+  int64_t decoded_ = 0;            // pictures delivered or skipped
   int64_t delivered_ = 0;
   PictureTimes times_;
   bool damage_reported_ = false;
@@ -292,8 +341,9 @@ class FfmpegSource final : public FrameSource {
 
 Result<std::unique_ptr<FrameSource>> OpenFfmpegSource(const std::string& location,
                                                       const SourceOptions& options) {
-  auto source = std::make_unique<FfmpegSource>(location, options);
-  STAC_RETURN_IF_ERROR(source->Open(location));
+  const SourceLocation place = LocateSource(location);
+  auto source = std::make_unique<FfmpegSource>(place, options);
+  STAC_RETURN_IF_ERROR(source->Open(place));
   return source;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <functional>
 #include <future>
 #include <random>
 #include <thread>
@@ -56,6 +57,34 @@ class StallingSender {
   std::thread sender_;
 };
 
+// A picture of noise, some 700 bytes.
+std::string NoisyJpeg() {
+  FfmpegPtr<AVFrame> picture(av_frame_alloc());
+  picture->format = AV_PIX_FMT_YUVJ420P;
+  picture->width = 32;
+  picture->height = 16;
+  EXPECT_EQ(av_frame_get_buffer(picture.get(), 0), 0);
+  std::mt19937 random(1);
+  for (int p = 0; p < 3; ++p) {
+    for (int y = 0; y < (p == 0 ? 16 : 8); ++y) {
+      uint8_t* row = picture->data[p] + y * picture->linesize[p];
+      std::generate_n(row, p == 0 ? 32 : 16, std::ref(random));
+    }
+  }
+  const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_MJPEG);
+  FfmpegPtr<AVCodecContext> encoder(avcodec_alloc_context3(codec));
+  encoder->width = 32;
+  encoder->height = 16;
+  encoder->pix_fmt = AV_PIX_FMT_YUVJ420P;
+  encoder->time_base = {1, 25};
+  FfmpegPtr<AVPacket> packet(av_packet_alloc());
+  EXPECT_EQ(avcodec_open2(encoder.get(), codec, nullptr), 0);
+  EXPECT_EQ(avcodec_send_frame(encoder.get(), picture.get()), 0);
+  EXPECT_EQ(avcodec_send_frame(encoder.get(), nullptr), 0);
+  EXPECT_EQ(avcodec_receive_packet(encoder.get(), packet.get()), 0);
+  return {packet->data, packet->data + packet->size};
+}
+
 class FfmpegSourceTest : public testing::Test {
  protected:
   FfmpegSourceTest()
@@ -90,6 +119,35 @@ class FfmpegSourceTest : public testing::Test {
     const fs::path path = folder_ / "raw.y4m";
     EXPECT_TRUE(WriteFile(path, ByteSpan(bytes)));
     return path.string();
+  }
+
+  // Matroska that says no rate: pictures of one colour at these times, in ms.
+  std::string Matroska(const std::vector<int64_t>& times) {
+    const std::string path = (folder_ / "rateless.mkv").string();
+    AVFormatContext* file = nullptr;
+    EXPECT_GE(avformat_alloc_output_context2(&file, nullptr, "matroska", path.c_str()), 0);
+    AVStream* stream = avformat_new_stream(file, nullptr);
+    AVCodecParameters& video = *stream->codecpar;
+    video.codec_type = AVMEDIA_TYPE_VIDEO;
+    video.codec_id = AV_CODEC_ID_RAWVIDEO;
+    video.format = AV_PIX_FMT_YUV420P;
+    video.codec_tag = avcodec_pix_fmt_to_codec_tag(AV_PIX_FMT_YUV420P);
+    video.width = 48;
+    video.height = 32;
+    EXPECT_GE(avio_open(&file->pb, path.c_str(), AVIO_FLAG_WRITE), 0);
+    EXPECT_GE(avformat_write_header(file, nullptr), 0);
+    for (const int64_t time : times) {
+      FfmpegPtr<AVPacket> packet(av_packet_alloc());
+      EXPECT_EQ(av_new_packet(packet.get(), 48 * 32 * 3 / 2), 0);
+      std::fill_n(packet->data, packet->size, uint8_t{99});
+      packet->pts = packet->dts = time;
+      packet->flags |= AV_PKT_FLAG_KEY;
+      EXPECT_GE(av_write_frame(file, packet.get()), 0);
+    }
+    av_write_trailer(file);
+    avio_closep(&file->pb);
+    avformat_free_context(file);
+    return path;
   }
 
   std::unique_ptr<StallingSender> SendThreeFrames() {
@@ -204,6 +262,21 @@ TEST_F(FfmpegSourceTest, ChoosesFramesAndShrinks) {
   EXPECT_EQ((*source)->Next().value(), std::nullopt);
 }
 
+// The milliseconds in which a file counts are no frame rate: nothing would keep up with 1000 Hz.
+TEST_F(FfmpegSourceTest, TheClockOfAFileIsNotItsRate) {
+  std::vector<int64_t> times;
+  for (int64_t i = 0, time = 0; i < 40; ++i) times.push_back(time += 5 + i * i * 7 % 31);
+  auto source = OpenFfmpegSource(Matroska(times));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_GE((*source)->info().fps, 10);
+  EXPECT_LE((*source)->info().fps, 100);
+  for (const int64_t time : times) {
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    EXPECT_EQ((*frame)->pts, (time - times[0]) * 1000);
+  }
+}
+
 TEST_F(FfmpegSourceTest, UnsaidMatrixFollowsTheSize) {
   EXPECT_EQ((*OpenFfmpegSource(RawVideo(64, 576, 1, "C420jpeg", 32, 288)))->info().color.matrix,
             ColorMatrix::kBt601);
@@ -232,6 +305,35 @@ TEST(PictureConverterTest, ColoursThatChangeAreAnError) {
             "the colours changed from bt709 tv to smpte170m tv; open the source again");
   EXPECT_FALSE(converter.Convert(*picture(AVCOL_SPC_BT709, AVCOL_RANGE_JPEG)));
   EXPECT_FALSE(PictureConverter::For(*picture(AVColorSpace(100), AVCOL_RANGE_MPEG), "camera"));
+}
+
+TEST_F(FfmpegSourceTest, NamesOfFilesAreNoProtocolsOrPatterns) {
+  const std::string video = RawVideo(48, 32, 3, "C420jpeg", 24, 16);
+  const fs::path before = fs::current_path();
+  fs::current_path(folder_);
+  fs::rename(video, "2024-01-01T12:30:00.y4m");
+  const auto source = OpenFfmpegSource("2024-01-01T12:30:00.y4m");
+  fs::current_path(before);
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_EQ((*source)->info().name, "2024-01-01T12:30:00");
+
+  ASSERT_TRUE(WriteFile(folder_ / "p%03d.pgm", "P5\n32 16\n255\n" + std::string(32 * 16, 'a')));
+  const auto picture = OpenFfmpegSource((folder_ / "p%03d.pgm").string());
+  ASSERT_TRUE(picture) << picture.error().message;
+  EXPECT_TRUE((*picture)->Next().value());
+  EXPECT_FALSE((*picture)->Next().value());
+}
+
+// A pattern of which no such file exists is one.
+TEST_F(FfmpegSourceTest, NumberedPictures) {
+  for (int i = 1; i <= 3; ++i) {
+    ASSERT_TRUE(WriteFile(folder_ / fmt::format("n{}.pgm", i),
+                          "P5\n32 16\n255\n" + std::string(32 * 16, 'a')));
+  }
+  const auto source = OpenFfmpegSource((folder_ / "n%d.pgm").string());
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE((*source)->Next().value());
+  EXPECT_FALSE((*source)->Next().value());
 }
 
 TEST_F(FfmpegSourceTest, ProblemsAreSaid) {
@@ -270,6 +372,35 @@ TEST_F(FfmpegSourceTest, AUrlThatSendsSlowlyIsNone) {
     const auto next = (*source)->Next();
     ASSERT_TRUE(next) << next.error().message;
     EXPECT_TRUE(*next);
+  }
+}
+
+// As IP cameras send it. FFmpeg would make up 25 pictures a second.
+TEST_F(FfmpegSourceTest, MotionJpegOverHttpIsLive) {
+  const std::string jpeg = NoisyJpeg();
+  std::string parts;
+  for (int i = 0; i < 5; ++i) {
+    parts += fmt::format("--next\r\nContent-Type: image/jpeg\r\nContent-Length: {}\r\n\r\n{}\r\n",
+                         jpeg.size(), jpeg);
+  }
+  const size_t one = parts.size() / 5;
+  const std::string answer =
+      "HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=next\r\n\r\n" + parts;
+  // FFmpeg reads 2 KiB before it looks at them, so three pictures come at once; the others take
+  // 50 ms for each 100 bytes.
+  const StallingSender sender(Bytes(answer.begin(), answer.end()), answer.size() - 2 * one);
+  auto source = OpenFfmpegSource("http" + sender.url().substr(3));
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_TRUE((*source)->info().live);
+  EXPECT_EQ((*source)->info().frame_count, -1);
+  Micros last = -1;
+  for (int i = 0; i < 5; ++i) {
+    const auto frame = (*source)->Next();
+    ASSERT_TRUE(frame && *frame);
+    if (i >= 3) {
+      EXPECT_GT((*frame)->pts - last, 150'000);
+    }
+    last = (*frame)->pts;
   }
 }
 

@@ -46,10 +46,11 @@ struct SourceOptions {
   int64_t max_frames = -1;  // after first_frame; -1: all
   int frame_step = 1;       // deliver every n-th frame; fps is divided by it
   double folder_fps = 15;   // for image folders, which carry no rate
-  // A camera or URL that takes so long to open, or sends nothing for so long, is an error.
+  // A camera or URL that takes so long to open, or sends nothing for so long, is an error; so is a
+  // FIFO with nothing for so long after it has begun.
   double patience_s = 10;
-  // Set by anybody: opening a camera or URL, and waiting for it, ends soon. Borrowed, outlives the
-  // source.
+  // Set by anybody: opening a camera, URL or FIFO, and waiting for it, ends soon. Borrowed,
+  // outlives the source.
   const std::atomic<bool>* stop = nullptr;
   std::string exclude;  // image folders: pictures whose file name contains this are left out
 };

@@ -14,5 +14,7 @@ bool LooksLikeJpeg(ByteSpan bytes);
 Result<RgbImage> DecodePng(ByteSpan bytes);
 Result<LabelMap> DecodeLabelPng(ByteSpan bytes);
 Result<RgbImage> DecodeJpegImage(ByteSpan bytes);
+// How viewers turn it, by its EXIF data: 1 to 8; 1, as it is coded, also where nothing is said.
+int JpegOrientation(ByteSpan bytes);
 
 }  // namespace stac

@@ -88,7 +88,11 @@ Result<std::vector<Picture>> ListPictures(const fs::path& given) {
   const auto walk = [&pictures](auto begin, auto&& keep, std::error_code& status) {
     for (auto it = std::move(begin); !status && it != decltype(it)(); it.increment(status)) {
       std::error_code ignored;
-      if (it->is_regular_file(ignored) && keep(it->path())) pictures.push_back({it->path()});
+      // macOS leaves ._a.png beside a.png, which is no picture.
+      const bool hidden = it->path().filename().native().starts_with('.');
+      if (!hidden && it->is_regular_file(ignored) && keep(it->path())) {
+        pictures.push_back({it->path()});
+      }
     }
   };
   walk(
@@ -172,7 +176,12 @@ class ImageFolder final : public FrameSource {
   Result<std::optional<Frame>> Next() override {
     if (next_ == pictures_.size()) return std::nullopt;
     const Picture& picture = pictures_[next_];
-    STAC_ASSIGN_OR_RETURN(const RgbImage image, ReadImage(picture.image));
+    int orientation = 1;
+    STAC_ASSIGN_OR_RETURN(const RgbImage image, ReadImage(picture.image, &orientation));
+    if (orientation != 1 && !std::exchange(turn_reported_, true)) {
+      spdlog::warn("{}: viewers turn it (EXIF orientation {}); here pictures are taken as coded",
+                   picture.image.string(), orientation);
+    }
     if (picture_size_ != Size{image.width(), image.height()}) {
       return Fail("{} is {}x{}, but the pictures before it are {}x{}; use pictures of one size",
                   picture.image.string(), image.width(), image.height(), picture_size_.width,
@@ -213,6 +222,7 @@ class ImageFolder final : public FrameSource {
 
   std::vector<Picture> pictures_;
   size_t next_ = 0;
+  bool turn_reported_ = false;
   Size picture_size_, cropped_, delivered_;
   SourceInfo info_;
 };

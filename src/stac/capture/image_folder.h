@@ -16,7 +16,9 @@ namespace stac {
 //               or the one above) with .../gtFine/SPLIT/CITY/X_gtFine_labelTrainIds.png, or
 //               X_gtFine_labelIds.png, which is mapped to train ids (the rest: kUnlabelled);
 //   otherwise   every PNG or JPEG in the folder, without labels.
-// All pictures must have the size of the first. Labels that cannot be read are logged and left out.
+// Hidden files (.NAME) are left out. All pictures must have the size of the first. One that viewers
+// turn (EXIF) is taken as coded, which is logged once. Labels that cannot be read are logged and
+// left out.
 Result<std::unique_ptr<FrameSource>> OpenImageFolder(const std::filesystem::path& folder,
                                                      const SourceOptions& options = {});
 

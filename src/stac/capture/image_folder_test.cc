@@ -1,9 +1,14 @@
 #include "stac/capture/image_folder.h"
 
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <turbojpeg.h>
 #include <unistd.h>
 
+#include <sstream>
+
 #include "stac/base/file.h"
+#include "stac/base/log.h"
 #include "stac/capture/image_io.h"
 
 namespace stac {
@@ -28,6 +33,18 @@ class ImageFolderTest : public testing::Test {
 
   fs::path root_;
 };
+
+Bytes GreyJpeg() {
+  const RgbImage image(20, 16, Rgb{99, 99, 99});
+  unsigned char* data = nullptr;
+  unsigned long size = 0;
+  tjhandle jpeg = tjInitCompress();
+  tjCompress2(jpeg, &image.data()->r, 20, 0, 16, TJPF_RGB, &data, &size, TJSAMP_444, 98, 0);
+  Bytes bytes(data, data + size);
+  tjFree(data);
+  tjDestroy(jpeg);
+  return bytes;
+}
 
 // Luma of a grey in bt709/limited, the colour of image folders.
 int Luma(int grey) { return (219 * grey + 127) / 255 + 16; }
@@ -132,6 +149,46 @@ TEST_F(ImageFolderTest, ProblemsAreSaid) {
 
   Picture("small/a.png", 1, 12, 12);
   EXPECT_FALSE(OpenImageFolder(root_ / "small"));
+}
+
+// The least JPEG data that say how to turn them, put into a picture.
+Bytes Turned(Bytes jpeg) {
+  constexpr std::string_view kExif{
+      "\xFF\xE1\0\x1E"
+      "Exif\0\0"
+      "II\x2A\0\x08\0\0\0"
+      "\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0",
+      32};
+  jpeg.insert(jpeg.begin() + 2, kExif.begin(), kExif.end());
+  return jpeg;
+}
+
+TEST_F(ImageFolderTest, TurnedPicturesAreSaidOnce) {
+  for (const char* name : {"a.jpg", "b.jpg", "c.jpg"}) {
+    const Bytes jpeg = GreyJpeg();
+    ASSERT_TRUE(WriteFile(root_ / name, ByteSpan(name[0] == 'a' ? jpeg : Turned(jpeg))));
+  }
+  std::ostringstream log;
+  auto& sinks = spdlog::default_logger()->sinks();
+  sinks.push_back(std::make_shared<spdlog::sinks::ostream_sink_mt>(log));
+  auto source = OpenImageFolder(root_);
+  ASSERT_TRUE(source) << source.error().message;
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE((*source)->Next().value());
+  sinks.pop_back();
+  EXPECT_NE(log.str().find("b.jpg: viewers turn it (EXIF orientation 6)"), std::string::npos);
+  EXPECT_EQ(log.str().find("c.jpg"), std::string::npos);
+}
+
+TEST_F(ImageFolderTest, HiddenFilesAreNoPictures) {
+  Picture("plain/a.png", 1);
+  ASSERT_TRUE(WriteFile(root_ / "plain/._a.png", "what macOS leaves behind"));
+  Picture("leftImg8bit/ulm/ulm_1_leftImg8bit.png", 1);
+  ASSERT_TRUE(WriteFile(root_ / "leftImg8bit/ulm/._ulm_1_leftImg8bit.png", "the same"));
+  for (const char* folder : {"plain", "leftImg8bit"}) {
+    auto source = OpenImageFolder(root_ / folder);
+    ASSERT_TRUE(source) << source.error().message;
+    EXPECT_EQ((*source)->info().frame_count, 1);
+  }
 }
 
 TEST_F(ImageFolderTest, WrongLabelsAreLeftOut) {

@@ -16,8 +16,9 @@ Result<T> Named(const std::filesystem::path& path, Result<T> result) {
 
 }  // namespace
 
-Result<RgbImage> ReadImage(const std::filesystem::path& path) {
+Result<RgbImage> ReadImage(const std::filesystem::path& path, int* orientation) {
   STAC_ASSIGN_OR_RETURN(const Bytes bytes, ReadFile(path, kMaxFileBytes));
+  if (orientation != nullptr) *orientation = JpegOrientation(bytes);
   if (LooksLikePng(bytes)) return Named(path, DecodePng(bytes));
   if (LooksLikeJpeg(bytes)) return Named(path, DecodeJpegImage(bytes));
   return Fail("cannot read {}: it is neither a PNG nor a JPEG picture", path.string());

@@ -19,8 +19,9 @@ struct Rgb {
 };
 using RgbImage = Grid<Rgb>;
 
-// PNG and JPEG by content. Limits: 16384 x 16384.
-Result<RgbImage> ReadImage(const std::filesystem::path& path);
+// PNG and JPEG by content, as coded. Limits: 16384 x 16384. `orientation`, where it is asked for:
+// how viewers turn it (EXIF's number: 1 to 8; 1: not at all).
+Result<RgbImage> ReadImage(const std::filesystem::path& path, int* orientation = nullptr);
 // An 8-bit single-channel (or palette, whose indices are taken) PNG, as it is.
 Result<LabelMap> ReadLabelPng(const std::filesystem::path& path);
 

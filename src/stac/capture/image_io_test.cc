@@ -118,6 +118,46 @@ TEST_F(ImageIoTest, JpegIsReadByContent) {
   }
 }
 
+// A JPEG whose EXIF data hold this orientation.
+Bytes TurnedJpeg(uint8_t orientation, bool big_endian) {
+  const auto number = [big_endian](int value, int size) {
+    std::string bytes(static_cast<size_t>(size), '\0');
+    bytes[static_cast<size_t>(big_endian ? size - 1 : 0)] = static_cast<char>(value);
+    return bytes;
+  };
+  std::string exif("Exif\0\0", 6);
+  exif += (big_endian ? "MM" : "II") + number(42, 2) + number(8, 4);  // the directory lies behind
+  exif += number(2, 2);
+  exif += number(1, 2) + number(3, 2) + number(1, 4) + number(7, 4);  // something else
+  exif += std::string(big_endian ? "\x01\x12" : "\x12\x01") + number(3, 2) + number(1, 4) +
+          number(orientation, 2) + number(0, 2);
+  exif = "\xFF\xE1" + std::string(1, '\0') + static_cast<char>(exif.size() + 2) + exif;
+  Bytes bytes = Jpeg(Pattern(24, 16));
+  bytes.insert(bytes.begin() + 2, exif.begin(), exif.end());
+  return bytes;
+}
+
+TEST_F(ImageIoTest, OrientationIsTold) {
+  EXPECT_EQ(JpegOrientation(Jpeg(Pattern(24, 16))), 1);
+  EXPECT_EQ(JpegOrientation(*EncodePng(Pattern(24, 16))), 1);
+  EXPECT_EQ(JpegOrientation({}), 1);
+  for (const bool big_endian : {false, true}) {
+    EXPECT_EQ(JpegOrientation(TurnedJpeg(6, big_endian)), 6);
+    EXPECT_EQ(JpegOrientation(TurnedJpeg(8, big_endian)), 8);
+    EXPECT_EQ(JpegOrientation(TurnedJpeg(9, big_endian)), 1);  // there is none such
+  }
+  const Bytes whole = TurnedJpeg(6, false);
+  constexpr size_t kExifEnd = 46;
+  for (size_t size = 0; size < kExifEnd; ++size)
+    EXPECT_EQ(JpegOrientation({whole.data(), size}), 1);
+  ASSERT_TRUE(WriteFile(folder_ / "turned.jpg", ByteSpan(whole)));
+  int orientation = 0;
+  const auto image = ReadImage(folder_ / "turned.jpg", &orientation);
+  ASSERT_TRUE(image) << image.error().message;
+  EXPECT_EQ(orientation, 6);
+  EXPECT_EQ(image->width(), 24);
+}
+
 TEST_F(ImageIoTest, EveryTruncationIsAnError) {
   const Bytes png = *EncodePng(Pattern(24, 16));
   for (size_t size = 0; size + 13 < png.size(); ++size) {  // the last chunk carries no pixels
@@ -147,7 +187,7 @@ TEST_F(ImageIoTest, APngSaysWhatItIsToldTo) {
 TEST_F(ImageIoTest, DamagedBytesNeverCrash) {
   LabelMap labels(30, 20);
   for (size_t i = 0; i < labels.size(); ++i) labels[i] = static_cast<uint8_t>(i % 7);
-  const Bytes files[] = {*EncodePng(Pattern(24, 16)), *EncodePng(labels), Jpeg(Pattern(24, 16))};
+  const Bytes files[] = {*EncodePng(Pattern(24, 16)), *EncodePng(labels), TurnedJpeg(6, true)};
   int refused = 0;
   for (int round = 0; round < 3000; ++round) {
     Bytes bytes = files[round % 3];
@@ -156,6 +196,8 @@ TEST_F(ImageIoTest, DamagedBytesNeverCrash) {
     }
     refused += !DecodePng(bytes).has_value() + !DecodeLabelPng(bytes).has_value() +
                !DecodeJpegImage(bytes).has_value();
+    const int orientation = JpegOrientation(bytes);
+    ASSERT_TRUE(orientation >= 1 && orientation <= 8);
   }
   EXPECT_GT(refused, 6000);
 }
