@@ -413,7 +413,7 @@ Result<DeviceTotals> LiveDevice::Run(const std::atomic<bool>& stop) {
   if (first) {
     STAC_RETURN_IF_ERROR(impl.Adopt(std::move(*first)));
   } else if (impl.options.keep_trying) {
-    spdlog::warn("{}; trying again", first.error().message);
+    if (!stop) spdlog::warn("{}; trying again", first.error().message);
     impl.connector.Start(impl.session->MakeHello(), first.error().message);
   } else {
     return tl::unexpected<Error>(std::move(first).error());

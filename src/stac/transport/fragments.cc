@@ -25,6 +25,7 @@ Result<std::optional<Bytes>> Reassembler::Add(ByteSpan packet) {
   if (missing_ == 0) {
     ByteReader reader(packet);
     const auto size = reader.U32();
+    if (size && *size == 0 && reader.Rest().empty()) return std::nullopt;
     if (!size || *size == 0) return Fail("a packet without a message length");
     if (*size > max_message_bytes_) {
       return Fail("a message of {} bytes, above the limit of {}", *size, max_message_bytes_);

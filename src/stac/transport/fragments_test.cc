@@ -36,11 +36,28 @@ TEST(FragmentsTest, MessagesOfAllSizesRoundTrip) {
   }
 }
 
+TEST(FragmentsTest, EmptyPacketsBetweenMessagesAreNone) {
+  Reassembler reassembler(100);
+  for (int i = 0; i < 2; ++i) {
+    const auto none = reassembler.Add(kEmptyPacket);
+    ASSERT_TRUE(none.has_value());
+    EXPECT_FALSE(*none);
+    const auto message = reassembler.Add(Bytes{1, 0, 0, 0, 9});
+    ASSERT_TRUE(message && *message);
+    EXPECT_EQ(**message, Bytes{9});
+  }
+  // Within a message it is a part of it.
+  ASSERT_TRUE(reassembler.Add(Bytes{5, 0, 0, 0, 9}));
+  const auto rest = reassembler.Add(kEmptyPacket);
+  ASSERT_TRUE(rest && *rest);
+  EXPECT_EQ(**rest, (Bytes{9, 0, 0, 0, 0}));
+}
+
 TEST(FragmentsTest, HostilePacketsAreErrors) {
   const auto add = [](Bytes packet) { return Reassembler(100).Add(packet).has_value(); };
   EXPECT_FALSE(add({}));
   EXPECT_FALSE(add({1, 0, 0}));
-  EXPECT_FALSE(add({0, 0, 0, 0}));
+  EXPECT_FALSE(add({0, 0, 0, 0, 1}));
   EXPECT_FALSE(add({101, 0, 0, 0, 1}));
   EXPECT_TRUE(add({100, 0, 0, 0, 1}));
   EXPECT_FALSE(add({0xFF, 0xFF, 0xFF, 0xFF, 1}));

@@ -18,16 +18,18 @@ constexpr double kAcknowledgementMs = 20;
 // The caller looks every 2 ms or later: what it misses may be sent at once.
 constexpr Micros kBurst = 5'000;
 constexpr Micros kRoundTripPeriod = 10'000'000;
-// SRT's timer is some 70 ms at the beginning.
-constexpr double kPacketMs = 40;
-constexpr double kLeastPacketBytes = 400;
 // Packets that are lost one by one come again sooner.
 constexpr Micros kStood = 1'000'000;
+constexpr Micros kStandstill = 10'000'000;
+// Twice the current round trip, but late acknowledgements are no reason to ask.
+constexpr Micros kFirstProbe = 200'000;
+constexpr int kMostDoublings = 3;
 
 }  // namespace
 
 void SendPacer::OnSent(Micros now, int64_t bytes) {
   sent_ += bytes;
+  last_sent_ = now;
   next_send_ = std::max(next_send_, now - kBurst) +
                static_cast<Micros>(static_cast<double>(bytes) * 1e6 / BytesPerSecond(now));
   marks_.push_back({now, sent_, repeated_});
@@ -59,7 +61,10 @@ void SendPacer::OnAcknowledged(Micros now, int64_t total_bytes, double rtt_ms) {
   const int64_t arrived = std::max<int64_t>(0, total_bytes - acknowledged_);
   acknowledged_ += arrived;
   const bool stood = !marks_.empty() && now - std::max(last_arrival_, marks_.front().time) > kStood;
-  if (arrived > 0) last_arrival_ = now;
+  if (arrived > 0) {
+    last_arrival_ = now;
+    probes_ = 0;
+  }
   const auto shortest = static_cast<Micros>(ShortestMs() * 1000);
   // First in, first out: what was repeated before an acknowledged packet has passed too.
   int64_t passed = passed_;
@@ -100,9 +105,17 @@ bool SendPacer::MaySend(Micros now) const {
   return static_cast<double>(BytesInFlight()) < std::max(kGain * held, least);
 }
 
-size_t SendPacer::PacketBytes(Micros now, size_t most) const {
-  const double bytes = std::max(kPacketMs * estimator_.Kbps(now) / 8, kLeastPacketBytes);
-  return static_cast<size_t>(std::min(bytes, static_cast<double>(most)));
+bool SendPacer::TakeProbe(Micros now) {
+  if (BytesInFlight() == 0) return false;
+  const Micros wait = std::max(kFirstProbe, static_cast<Micros>(2000 * round_trip_ms_));
+  const Micros quiet = now - std::max(last_arrival_, last_sent_);
+  if (quiet < wait << std::min(probes_, kMostDoublings)) return false;
+  ++probes_;
+  return true;
+}
+
+bool SendPacer::StandsStill(Micros now) const {
+  return !marks_.empty() && now - std::max(last_arrival_, marks_.front().time) > kStandstill;
 }
 
 }  // namespace stac

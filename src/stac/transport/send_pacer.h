@@ -25,9 +25,13 @@ class SendPacer {
 
   // False while enough is in flight, or the last bytes were sent too recently.
   bool MaySend(Micros now) const;
-  // How large the next packet should be, at most `most`: small on a slow link. There a large one
-  // takes longer than SRT's timer, which then repeats all that is in flight.
-  size_t PacketBytes(Micros now, size_t most) const;
+  // Nothing was sent or acknowledged for a while, although something is in flight: its last packet
+  // may be lost, which the receiver cannot know before another one comes. To be asked for once for
+  // each such packet, which is sent whatever MaySend says; the next one is due after twice the
+  // time.
+  bool TakeProbe(Micros now);
+  // Nothing arrived for ten seconds: a full receiver that drops packets does not ask for them.
+  bool StandsStill(Micros now) const;
 
   int64_t sent() const { return sent_; }
   int64_t acknowledged() const { return acknowledged_; }
@@ -59,6 +63,8 @@ class SendPacer {
   int64_t passed_ = 0;      // of it, what has passed the link for certain
   int64_t forgotten_ = 0;   // repeated, and not counted: nothing was sent after it
   Micros last_arrival_ = 0;
+  Micros last_sent_ = 0;
+  int probes_ = 0;                        // since the last arrival
   double round_trip_ms_ = 0;              // current
   double shortest_ms_[2] = {1000, 1000};  // of the running and the last complete period
   Micros period_start_ = 0;

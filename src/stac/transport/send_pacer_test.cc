@@ -11,27 +11,12 @@ TEST(SendPacerTest, StartsModestly) {
   SendPacer pacer;
   Micros now = 0;
   for (; now < 100'000; now += 1000) {
-    if (pacer.MaySend(now)) pacer.OnSent(now, static_cast<int64_t>(pacer.PacketBytes(now, 1456)));
+    if (pacer.MaySend(now)) pacer.OnSent(now, 1000);
   }
   EXPECT_EQ(pacer.sent(), 4'000);
   EXPECT_FALSE(pacer.MaySend(now + 1'000'000));
   pacer.OnAcknowledged(now + 1'000'000, 1'000, 50);
   EXPECT_EQ(pacer.BytesInFlight(), 3'000);
-}
-
-TEST(SendPacerTest, PacketsAreSmallOnASlowLink) {
-  const auto packet_at = [](int64_t bytes_per_10_ms) {
-    SendPacer pacer;
-    for (int ms = 0; ms < 1000; ms += 10) {
-      pacer.OnSent(ms * 1000, bytes_per_10_ms);
-      if (ms >= 40) pacer.OnAcknowledged(ms * 1000, pacer.sent() - 5 * bytes_per_10_ms, 30);
-    }
-    return pacer.PacketBytes(990'000, 1456);
-  };
-  EXPECT_EQ(SendPacer().PacketBytes(0, 1456), 400u);
-  EXPECT_EQ(packet_at(60), 400u);                            // 48 kb/s
-  EXPECT_NEAR(static_cast<double>(packet_at(200)), 800, 1);  // 160 kb/s
-  EXPECT_EQ(packet_at(10'000), 1456u);
 }
 
 // A full queue on the way drops what is repeated: that did not pass, however often it was sent.
@@ -108,6 +93,39 @@ TEST(SendPacerTest, WhatIsRepeatedCountsInWhatTheLinkCarries) {
   EXPECT_GT(after, 90);
   pacer.OnRepeated(now, 20 * kPacket);
   EXPECT_DOUBLE_EQ(pacer.EstimateKbps(now + 5'000'000), after);
+}
+
+TEST(SendPacerTest, AsksAfterAPacketThatMayBeLostAndThenLessAndLessOften) {
+  SendPacer pacer;
+  pacer.OnSent(0, 1000);
+  pacer.OnAcknowledged(50'000, 1000, 50);
+  EXPECT_FALSE(pacer.TakeProbe(9'000'000));  // nothing is in flight
+  pacer.OnSent(10'000'000, 1000);
+  std::vector<int> after_ms;
+  for (int ms = 0; ms < 5000; ++ms) {
+    if (!pacer.TakeProbe(10'000'000 + ms * 1000)) continue;
+    after_ms.push_back(ms);
+    pacer.OnSent(10'000'000 + ms * 1000, 4);
+  }
+  EXPECT_EQ(after_ms, (std::vector<int>{200, 600, 1400, 3000, 4600}));
+  // Something arrived; on a link of 300 ms.
+  pacer.OnAcknowledged(15'000'000, 2000, 300);
+  EXPECT_FALSE(pacer.TakeProbe(15'599'000));
+  EXPECT_TRUE(pacer.TakeProbe(15'600'000));
+}
+
+TEST(SendPacerTest, StandsStillWhenNothingArrivesForTenSeconds) {
+  SendPacer pacer;
+  EXPECT_FALSE(pacer.StandsStill(60'000'000));
+  pacer.OnSent(60'000'000, 1000);
+  EXPECT_FALSE(pacer.StandsStill(70'000'000));
+  EXPECT_TRUE(pacer.StandsStill(70'000'001));
+  pacer.OnSent(69'000'000, 1000);
+  pacer.OnAcknowledged(69'500'000, 1000, 50);
+  EXPECT_FALSE(pacer.StandsStill(79'500'000));
+  EXPECT_TRUE(pacer.StandsStill(79'500'001));
+  pacer.OnAcknowledged(79'600'000, 2000, 50);
+  EXPECT_FALSE(pacer.StandsStill(99'000'000));
 }
 
 TEST(SendPacerTest, AStandstillLowersTheEstimate) {

@@ -27,6 +27,8 @@ constexpr int kReceiveTimeoutMs = 2;
 // SRT's receiving thread takes up new sockets every 10 ms; what arrives before is lost, and a last
 // packet may come again too late for who closes the link then.
 constexpr milliseconds kSilence{15};
+// Of a message, where only the packet's arrival matters.
+constexpr size_t kProbeBytes = 32;
 // What a waiting message takes besides its bytes: so many of one byte are more than they seem.
 constexpr size_t kInboxOverhead = 64;
 // How long Close() waits for queued messages to arrive.
@@ -59,6 +61,7 @@ class SrtLink final : public Link {
   void UpdatePace(std::unique_lock<std::mutex>& lock);
   // Sends packets of the current message while the pacer allows; false when the link broke.
   bool SendPackets(std::unique_lock<std::mutex>& lock);
+  bool SendPart(size_t bytes, std::unique_lock<std::mutex>& lock);  // of the current message
   bool SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock);
   void ReceiveLoop();
   // Waits for space in the inbox; false when the link is being closed.
@@ -188,12 +191,17 @@ bool SrtLink::SendPacket(ByteSpan packet, std::unique_lock<std::mutex>& lock) {
 
 bool SrtLink::SendPackets(std::unique_lock<std::mutex>& lock) {
   while (current_ && pacer_.MaySend(clock_.Now())) {
-    const size_t size = pacer_.PacketBytes(clock_.Now(), kPacketBytes);
-    if (!SendPacket(current_->Next(size), lock)) return false;
-    if (current_->done()) {
-      ++stats_.messages_sent;
-      current_.reset();
-    }
+    if (!SendPart(kPacketBytes, lock)) return false;
+  }
+  if (!pacer_.TakeProbe(clock_.Now())) return true;
+  return current_ ? SendPart(kProbeBytes, lock) : SendPacket(kEmptyPacket, lock);
+}
+
+bool SrtLink::SendPart(size_t bytes, std::unique_lock<std::mutex>& lock) {
+  if (!SendPacket(current_->Next(bytes), lock)) return false;
+  if (current_->done()) {
+    ++stats_.messages_sent;
+    current_.reset();
   }
   return true;
 }
@@ -209,6 +217,10 @@ void SrtLink::SendLoop() {
       if (auto message = queue_.Pop(clock_.Now())) current_.emplace(std::move(*message));
     }
     if (!SendPackets(lock)) return;
+    if (pacer_.StandsStill(clock_.Now())) {
+      lock.unlock();
+      return GoDown(fmt::format("{} has taken nothing for ten seconds", peer_));
+    }
     const bool idle = !current_ && queue_.empty() && pacer_.BytesInFlight() == 0;
     if (closing_) {
       if (!give_up) give_up = steady_clock::now() + kDrainTime;

@@ -72,9 +72,10 @@ Status ApplySrtOptions(SRTSOCKET socket, const SrtOptions& options) {
   STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TRANSTYPE, "live mode", SRTT_LIVE));
   STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TSBPDMODE, "no play-out delay", false));
   STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_TLPKTDROP, "no dropping", false));
-  // With periodic loss reports SRT never resends without being asked, and then stands still for
-  // ever after the loss of a last packet, or after a peer that did not read for a while.
-  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_NAKREPORT, "no periodic loss reports", false));
+  // Without them SRT sends all that is in flight again whenever nothing was acknowledged for some
+  // 30 ms, in which a slow link does not even pass a packet, and fills it with repeats. With them
+  // nobody notices that a last packet was lost: SrtLink sends another one after it.
+  STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_NAKREPORT, "periodic loss reports", true));
   STAC_RETURN_IF_ERROR(SetSrtFlag(socket, SRTO_PAYLOADSIZE, "the packet size", int{kPacketBytes}));
   STAC_RETURN_IF_ERROR(
       SetSrtFlag(socket, SRTO_CONNTIMEO, "the connection timeout", options.connect_timeout_ms));
