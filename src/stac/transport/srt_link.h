@@ -20,8 +20,9 @@ namespace stac {
 // Threads and queues of one link. A sending thread takes messages from our send queue one by one
 // and gives SRT only what should be in flight: what waits can still be dropped whole, by the rules
 // of SendQueue; a message whose first packet has gone is always completed. A receiving thread puts
-// messages together into an inbox; a full inbox leaves the rest to SRT's receive buffer, which
-// holds the sender back: nothing is dropped on this side. All functions of a link may be called
+// messages together into an inbox; a full inbox leaves the rest to SRT's receive buffer (8192
+// packets). When that is full too, SRT drops what comes and never asks for it again: the sender's
+// link ends when ten seconds have brought nothing through. All functions of a link may be called
 // from any thread.
 struct SrtOptions {
   std::string passphrase;  // 10..79 characters: AES; empty: not encrypted
