@@ -16,8 +16,8 @@ namespace stac {
 // a lower bound, which may raise the estimate and never drags it down; an idle sender keeps its
 // estimate. A sender that uses the estimate and never finds the link busy is told more every
 // second, and more each time, until there is a measurement again: who is told too little sends so
-// little that nothing can be measured. It is never told much more than twice what passed. While
-// sent bytes stay without acknowledgement the estimate decays.
+// little that nothing can be measured. It is never told more than five times what passed.
+// While sent bytes stay without acknowledgement the estimate decays.
 // Times are the caller's clock. Not thread-safe.
 class BandwidthEstimator {
  public:
@@ -34,7 +34,7 @@ class BandwidthEstimator {
 
   // `total_bytes` have been handed to the network so far; decreases only by OnWithdrawn.
   void OnSent(Micros now, int64_t total_bytes);
-  // The last `bytes` that were sent will not arrive: they were withdrawn. At most what is
+  // `bytes` of what was sent will not arrive; taken as the last ones. At most what is
   // unacknowledged.
   void OnWithdrawn(int64_t bytes);
   // `total_bytes` of them are known to have arrived. round_trip_us: the link's shortest. May be

@@ -185,7 +185,9 @@ class FfmpegSource final : public FrameSource {
   static int IsOver(void* self) {
     auto* source = static_cast<FfmpegSource*>(self);
     // A slow sender is none that stalls.
-    const AVIOContext* bytes = source->opened_ ? source->demuxer_->pb : nullptr;
+    const AVIOContext* bytes = source->fifo_     ? source->fifo_->bytes()
+                               : source->opened_ ? source->demuxer_->pb
+                                                 : nullptr;
     if (bytes != nullptr && bytes->bytes_read != source->bytes_read_) {
       source->bytes_read_ = bytes->bytes_read;
       source->Wait();

@@ -41,21 +41,19 @@ FifoInput::~FifoInput() {
 
 int FifoInput::Read(void* self, uint8_t* to, int size) {
   auto* input = static_cast<FifoInput*>(self);
-  while (!input->is_over_()) {
+  for (int wait_ms = 0;; wait_ms = kAskEveryMs) {
     // Before anybody has opened it for writing, a read would tell of an end; this does not.
     pollfd ready{.fd = input->file_, .events = POLLIN, .revents = 0};
-    const int count = poll(&ready, 1, kAskEveryMs);
-    if (count == 0 || (count < 0 && errno == EINTR)) continue;
-    if (count < 0) return AVERROR(errno);
-    const ssize_t length = read(input->file_, to, static_cast<size_t>(size));
+    const int count = poll(&ready, 1, wait_ms);
+    const ssize_t length = count > 0 ? read(input->file_, to, static_cast<size_t>(size)) : -1;
     if (length == 0) return AVERROR_EOF;
     if (length > 0) {
       input->began_ = true;
       return static_cast<int>(length);
     }
-    if (errno != EAGAIN && errno != EINTR) return AVERROR(errno);
+    if (count != 0 && errno != EAGAIN && errno != EINTR) return AVERROR(errno);
+    if (input->is_over_()) return AVERROR_EXIT;
   }
-  return AVERROR_EXIT;
 }
 
 }  // namespace stac

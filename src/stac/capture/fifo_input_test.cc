@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <future>
 #include <optional>
+#include <thread>
 
 #include "stac/capture/ffmpeg_source.h"
 
@@ -87,6 +88,23 @@ TEST_F(FifoInputTest, InterruptEndsANextThatWaits) {
   EXPECT_EQ(next.wait_for(std::chrono::seconds(20)), std::future_status::ready);
   CloseWriter();
   EXPECT_EQ(next.get().value(), std::nullopt);
+}
+
+// Its header alone takes longer than the patience, but it comes.
+TEST_F(FifoInputTest, AWriterMayBeSlow) {
+  auto opening = StartOpening({.patience_s = 1});
+  writer_ = open(fifo_.c_str(), O_WRONLY);
+  const std::string header = "YUV4MPEG2 W48 H32 F10:1 C420jpeg";
+  for (const char& byte : header) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(60));
+    ASSERT_EQ(write(writer_, &byte, 1), 1);
+  }
+  const std::string picture = "\nFRAME\n" + std::string(48 * 32 * 3 / 2, 'a');
+  ASSERT_EQ(write(writer_, picture.data(), picture.size()), static_cast<ssize_t>(picture.size()));
+  CloseWriter();
+  const auto source = opening.get();
+  ASSERT_TRUE(source) << source.error().message;
+  EXPECT_TRUE((*source)->Next().value());
 }
 
 TEST_F(FifoInputTest, AWriterMayComeLate) {

@@ -11,7 +11,8 @@ namespace stac {
 // Messages over packets that arrive complete and in order: the first packet of a message starts
 // with the message's length (32 bits, little-endian), the others are plain continuation. A packet
 // never holds parts of two messages. A length of 0 between messages is no message: such a packet
-// only shows the transport whether the ones before it arrived.
+// only shows the transport whether the ones before it arrived. (Programs before November 2026 end
+// the link at one.)
 inline constexpr size_t kFragmentHeaderBytes = 4;
 inline constexpr uint8_t kEmptyPacket[kFragmentHeaderBytes] = {};
 

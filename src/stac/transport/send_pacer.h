@@ -30,7 +30,8 @@ class SendPacer {
   // each such packet, which is sent whatever MaySend says; the next one is due after twice the
   // time.
   bool TakeProbe(Micros now);
-  // Nothing arrived for ten seconds: a full receiver that drops packets does not ask for them.
+  // Nothing arrived for ten seconds, although the peer lives: its buffers were full, it dropped
+  // what came then, and does not ask for it.
   bool StandsStill(Micros now) const;
 
   int64_t sent() const { return sent_; }

@@ -21,7 +21,7 @@ namespace stac {
 // and gives SRT only what should be in flight: what waits can still be dropped whole, by the rules
 // of SendQueue; a message whose first packet has gone is always completed. A receiving thread puts
 // messages together into an inbox; a full inbox leaves the rest to SRT's receive buffer (8192
-// packets). When that is full too, SRT drops what comes and never asks for it again: the sender's
+// packets). When that is full too, SRT may drop what comes and never ask for it again: the sender's
 // link ends when ten seconds have brought nothing through. All functions of a link may be called
 // from any thread.
 struct SrtOptions {
