@@ -19,10 +19,9 @@ constexpr Micros kEnoughBusyTime = 30'000;
 // Less is not how fast a link is, but how late it acknowledges: a greeting of 50 bytes.
 constexpr int64_t kLeastFirstBytes = 1000;
 // A link that was not found busy for so long although this share of the estimate went through it
-// is taken for so much faster: the first time, and at most when that happens again and again.
+// is taken for faster: by kFirstLift, and up to so much when that happens again and again.
 constexpr Micros kQuietTime = 1'000'000;
 constexpr double kUsedShare = 0.4;
-constexpr double kFirstLift = 1.25;
 constexpr double kMostLift = 2;
 // Acknowledgements may be this late without a standstill.
 constexpr Micros kAcknowledgementDelay = 30'000;

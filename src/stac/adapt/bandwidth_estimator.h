@@ -54,6 +54,7 @@ class BandwidthEstimator {
     Micros duration;
     int64_t bytes;
   };
+  static constexpr double kFirstLift = 1.25;
   void AddMeasurement(const Measurement& measurement);
   bool IsLowerBound(Micros duration, int64_t bytes) const;
   void LiftIfUsed(Micros now, int64_t total_bytes);
@@ -71,11 +72,11 @@ class BandwidthEstimator {
   Micros bound_start_ = 0;  // where the running lower bound starts
   int64_t bound_base_ = 0;  // acknowledged by then
   std::deque<Measurement> measurements_;
-  Micros quiet_start_ = 0;   // since then the link was never found busy
-  int64_t quiet_base_ = 0;   // acknowledged by then
-  double lift_ = 1;          // of the measured mean, for what has passed since
-  double next_lift_ = 1.25;  // by how much it grows next time
-  Micros busy_time_ = 0;     // sums over measurements_
+  Micros quiet_start_ = 0;         // since then the link was never found busy
+  int64_t quiet_base_ = 0;         // acknowledged by then
+  double lift_ = 1;                // of the measured mean, for what has passed since
+  double next_lift_ = kFirstLift;  // by how much it grows next time
+  Micros busy_time_ = 0;           // sums over measurements_
   int64_t busy_bytes_ = 0;
   struct LowerBound {
     Micros time;

@@ -24,8 +24,9 @@ struct AdaptationOptions {
   // Of the estimate that is planned with. A link that is filled delivers its keyframes later, and
   // labels that are older cost more accuracy than the bits bring (docs/results.md).
   double share = 0.65;
-  double most_growth = 4;       // planned with at most this times what arrived lately: short bursts
-                                // may seem to pass faster than the link carries much
+  // At most this times what arrived lately is planned with: short bursts may seem to pass faster
+  // than the link carries much.
+  double most_growth = 4;
   double max_backlog_ms = 300;  // of what is on its way, before keyframes are dropped
   // Up to this times the decided keyframes go while the link has room (send_gate.h); 1: those
   // decided. So the share decides how many bits a keyframe has, and the rest of the link makes
